@@ -1,0 +1,1 @@
+"""Everything that continuous integration runs, and a laptop too."""

@@ -1,0 +1,1 @@
+"""Every external tool, pinned once, built or fetched, and kept by content."""

@@ -1,0 +1,60 @@
+"""The pinned tools, read from tools.toml into closed types."""
+
+import hashlib
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+HERE = Path(__file__).parent
+
+
+class Family(BaseModel, extra="forbid", frozen=True):
+    """Binaries that one Go module yields; built together, trusted together.
+
+    ``ldflags`` maps a Go variable to the string it is linked with, ``binaries`` a file name to its Go
+    package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
+    """
+
+    version: str
+    seconds: Annotated[int, Field(gt=0)]
+    disk_gib: Annotated[int, Field(gt=0)]
+    memory_gib: Annotated[int, Field(gt=0)]
+    ldflags: dict[str, str]
+    binaries: Annotated[dict[str, str], Field(min_length=1)]
+    files: dict[str, str] = {}
+
+    def key(self, wrapper: Path) -> str:
+        """Content key: the wrapper module, its sums and the recipe. Cost estimates do not count."""
+        digest = hashlib.sha256()
+        for name in ("go.mod", "go.sum"):
+            digest.update((wrapper / name).read_bytes())
+        recipe = self.model_dump_json(include={"version", "ldflags", "binaries", "files"})
+        digest.update(recipe.encode())
+        return digest.hexdigest()[:16]
+
+
+class GoToolchain(BaseModel, extra="forbid", frozen=True):
+    """What the Go compiler on the machine must be at least."""
+
+    minimum: str
+
+
+class Manifest(BaseModel, extra="forbid", frozen=True):
+    """All of tools.toml. Families are listed, and built, in the order in which `up` needs them."""
+
+    go: GoToolchain
+    family: dict[str, Family]
+
+
+@cache
+def load(path: Path = HERE / "tools.toml") -> Manifest:
+    """Read and check the manifest; raises pydantic's ValidationError with key and rule."""
+    return Manifest.model_validate(tomllib.loads(path.read_text()))
+
+
+def wrapper(family: str) -> Path:
+    """Folder with the committed go.mod and go.sum of a family."""
+    return HERE / "go" / family

@@ -1,0 +1,1 @@
+"""modelyard's infrastructure: the environment, its contract, and the Pulumi programs."""
