@@ -1,0 +1,39 @@
+# The few commands that a person types. Each is thin: the work is in `yard` and in the tests.
+PYTHON ?= python3
+KEY := $(shell cat requirements-setup.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+STAMP := .venv/.setup-$(KEY)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down check test clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+setup: $(STAMP) ## make .venv from the locks
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "python is $$($(PYTHON) --version 2>&1): modelyard needs Python 3.11 or newer."; \
+	    echo "Install it, or name one: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "setup: making .venv from requirements.lock (about a minute, once)"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --require-hashes -r requirements-setup.lock
+	@.venv/bin/uv pip sync --quiet --require-hashes requirements.lock
+	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.setup-* && touch $@
+
+up: setup ## bring up `local`: tools, hosts, cluster, platform, model; ends with a prediction
+	@.venv/bin/yard up local
+
+down: setup ## take `local` away again
+	@.venv/bin/yard down local
+
+check: setup ## the fast part of CI: format, lint, types, Ansible, fast tests
+	@ci/check.sh
+
+test: setup ## all of CI: check, then environment `test` with everything on it
+	@ci/test.sh
+
+clean: ## remove .venv and what tools cached in the checkout (not ~/.cache/modelyard)
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

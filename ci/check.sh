@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# `make check`: format, lint, types, Ansible, fast tests. Needs no engine, cluster or network.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+step() {
+  echo "check: $*"
+  "$@"
+}
+
+step ruff format --check --quiet .
+step ruff check --quiet .
+step mypy --no-error-summary ci infra services tests
+step ansible-lint --offline -q ansible
+step pytest -m "not apiserver and not hosts and not system and not training" "$@"

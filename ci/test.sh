@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# `make test`: all of CI on one machine. Brings environment `test` up, drives it, takes it away,
+# also when something failed or was interrupted; then keeps the logs and shows their tails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+state="${XDG_STATE_HOME:-$HOME/.local/state}/modelyard/test"
+kept="${XDG_CACHE_HOME:-$HOME/.cache}/modelyard/logs/test"
+said="$(mktemp -d)"
+started=$SECONDS
+
+finish() {
+  local code=$?
+  trap - EXIT
+  if [ "$code" -ne 0 ] && [ -d "$state/logs" ]; then
+    rm -rf "$kept" && mkdir -p "$kept" && cp -r "$state/logs/." "$kept/"
+    tail -n 40 "$kept"/*
+    echo "test: the logs are kept in $kept"
+  fi
+  yard down test || code=1
+  # The closing lines of pytest once more, after everything that was cleaned up.
+  tail -qn 1 "$said"/* 2>/dev/null || true
+  rm -rf "$said"
+  echo "test: $([ "$code" -eq 0 ] && echo passed || echo FAILED) after $(((SECONDS - started) / 60)) min"
+  exit "$code"
+}
+
+ci/check.sh | tee "$said/1-check"
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+yard up test --timings
+pytest -v --durations=15 -m "apiserver or hosts or system or training" | tee "$said/2-system"
