@@ -82,6 +82,18 @@ class Pool(Closed):
         return self
 
 
+class Node(Closed):
+    """One node of a cluster of hosts: short name, pool, address in ``network.hosts``."""
+
+    name: DnsLabel
+    pool: DnsLabel
+    address: str
+
+
+# Below it stand the network's own address and the container engine's gateway.
+FIRST_ADDRESS = 11
+
+
 class Environment(Closed):
     """All of one environment's configuration."""
 
@@ -109,6 +121,11 @@ class Environment(Closed):
             )
         if self.cluster.substrate == "hosts" and self.cluster.inventory is None:
             raise ValueError("a cluster of hosts needs cluster.inventory")
+        if len({pool.kind for pool in self.pools}.intersection({"control", "cpu"})) < 2:
+            raise ValueError("pools must have one of kind control and one of kind cpu")
+        hosts = ipaddress.ip_network(self.network.hosts)
+        if hosts.num_addresses < FIRST_ADDRESS + len(self.pools) + 1:
+            raise ValueError(f"network.hosts has too few addresses for {len(self.pools)} nodes")
         return self
 
     def pool(self, kind: Literal["control", "cpu", "gpu"]) -> Pool:
@@ -117,6 +134,14 @@ class Environment(Closed):
             if pool.kind == kind:
                 return pool
         raise KeyError(kind)
+
+    def nodes(self) -> list[Node]:
+        """One node per pool, ``control-1`` and so on, with fixed addresses in ``network.hosts``."""
+        first = ipaddress.ip_network(self.network.hosts).network_address + FIRST_ADDRESS
+        return [
+            Node(name=f"{pool.name}-1", pool=pool.name, address=str(first + index))
+            for index, pool in enumerate(self.pools)
+        ]
 
 
 KEY = ("config", "modelyard:environment")
