@@ -1,0 +1,77 @@
+"""The environment `test`, brought up before by `yard up test`; these tests drive it for real."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from infra import contract, environment, places
+from tests.system.house import NAME, House, Kubernetes
+
+# What changes most comes last, so that an early file never meets what a late one left behind.
+ORDER = (
+    "test_contract.py",
+    "test_prediction.py",
+    "test_gateway_input.py",
+    "test_platform.py",
+    "test_gates.py",
+    "test_pulumi_by_hand.py",
+    "test_gpu_pool.py",
+    "test_canary.py",
+    "test_second_service.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order of ORDER among the files of this folder."""
+
+    def rank(item: pytest.Item) -> int:
+        here = item.path.parent.name == "system" and item.path.name in ORDER
+        return ORDER.index(item.path.name) if here else -1
+
+    items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def house() -> House:
+    """The environment `test`; fails with the remedy when it is not up."""
+    remedy = f"Run `.venv/bin/yard up {NAME}` first; `make test` does so."
+    known = environment.load(NAME)
+    if not contract.path(NAME).is_file():
+        pytest.fail(f"The environment `{NAME}` is not up: no {contract.path(NAME)}. {remedy}")
+    found = House(known, contract.load(known))
+    try:
+        with found.gateway() as gateway:
+            answer = gateway.get("/digits/readyz")
+    except (httpx.HTTPError, OSError) as error:
+        url = found.contract.gateway.url
+        pytest.fail(f"The gateway of `{NAME}` at {url} does not answer ({error}). {remedy}")
+    if answer.status_code != 200:
+        pytest.fail(f"digits is not served in `{NAME}` ({answer.text.strip()}). {remedy}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def gateway(house: House) -> Iterator[httpx.Client]:
+    """A client of the gateway that carries the environment's token."""
+    with house.gateway() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def kubernetes(house: House) -> Iterator[Kubernetes]:
+    """The environment's API server, as its administrator."""
+    opened = Kubernetes(house.contract.kubeconfig)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def example() -> dict[str, Any]:
+    """The images that digits is shown in documents, with the labels that they have."""
+    path = places.REPOSITORY / "services/models/digits/example.json"
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
