@@ -1,0 +1,1 @@
+"""Services that modelyard runs itself beside the models."""
