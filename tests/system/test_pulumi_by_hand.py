@@ -1,0 +1,110 @@
+"""Plain `pulumi` works after `eval "$(yard env test)"`, and sees and repairs what drifted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import places
+from tests.system.house import House, Kubernetes, run, told
+
+pytestmark = pytest.mark.system
+
+PROJECTS = {
+    "modelyard": places.REPOSITORY,
+    "modelyard-models": places.REPOSITORY / "infra/models",
+}
+QUOTAS = "/api/v1/namespaces/models/resourcequotas"
+BUDGET = "/apis/policy/v1/namespaces/models/poddisruptionbudgets/digits"
+
+
+@pytest.fixture(params=PROJECTS)
+def project(request: pytest.FixtureRequest) -> Path:
+    """The folder of each project in turn."""
+    return PROJECTS[request.param]
+
+
+@pytest.fixture
+def checkout_stays() -> Iterator[None]:
+    """Whatever `git status` said before, it says after."""
+
+    def status() -> str:
+        return run("git", "status", "--porcelain").stdout
+
+    before = status()
+    yield
+    assert status() == before
+
+
+@pytest.mark.parametrize("command", ["preview", "refresh --yes", "up --yes"])
+def test_a_command_by_hand_works_and_finds_nothing_to_change(
+    house: House, project: Path, checkout_stays: None, command: str
+) -> None:
+    result = house.by_hand(project, f"pulumi {command} --non-interactive --expect-no-changes")
+
+    assert result.returncode == 0, told(result)
+    assert "unchanged" in result.stdout
+
+
+def test_the_stack_of_the_environment_is_selected(house: House, project: Path) -> None:
+    result = house.by_hand(project, "pulumi stack --show-name --non-interactive")
+
+    assert result.stdout.strip() == "test", told(result)
+
+
+def test_no_secret_reaches_the_environment_of_a_shell(house: House) -> None:
+    said = house.done("env", "test")
+
+    folder = house.contract.credentials
+    secrets = [(folder / name).read_text().strip() for name in ("token", "passphrase")]
+    assert said.strip()
+    assert [secret for secret in secrets if secret in said] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "collection"),
+    [
+        (PROJECTS["modelyard"], QUOTAS),
+        (
+            PROJECTS["modelyard-models"],
+            "/apis/policy/v1/namespaces/models/poddisruptionbudgets",
+        ),
+    ],
+    ids=list(PROJECTS),
+)
+def test_a_deleted_object_is_seen_by_a_preview_and_repaired_by_up(
+    house: House, kubernetes: Kubernetes, folder: Path, collection: str
+) -> None:
+    before = kubernetes.items(collection)[0]
+    path = f"{collection}/{before['metadata']['name']}"
+    kubernetes.delete(path)
+
+    seen = house.by_hand(folder, "pulumi preview --refresh --non-interactive --expect-no-changes")
+    assert seen.returncode != 0, told(seen)
+    assert "1 to create" in seen.stdout, told(seen)
+    assert kubernetes.find(path) is None
+
+    repaired = house.by_hand(folder, "pulumi up --refresh --yes --non-interactive")
+    assert repaired.returncode == 0, told(repaired)
+    assert "1 created" in repaired.stdout, told(repaired)
+    after = kubernetes.get(path)
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["spec"] == before["spec"]
+
+
+def test_a_changed_object_is_seen_by_a_preview_and_repaired_by_up(
+    house: House, kubernetes: Kubernetes
+) -> None:
+    folder = PROJECTS["modelyard-models"]
+    before = kubernetes.get(BUDGET)["spec"]
+    (limit,) = before.keys() & {"maxUnavailable", "minAvailable"}
+    kubernetes.patch(BUDGET, {"spec": {limit: 7}})
+    assert kubernetes.get(BUDGET)["spec"] != before
+
+    seen = house.by_hand(folder, "pulumi preview --refresh --non-interactive --expect-no-changes")
+    assert seen.returncode != 0, told(seen)
+    assert "1 to update" in seen.stdout, told(seen)
+
+    repaired = house.by_hand(folder, "pulumi up --refresh --yes --non-interactive")
+    assert repaired.returncode == 0, told(repaired)
+    assert kubernetes.get(BUDGET)["spec"] == before
