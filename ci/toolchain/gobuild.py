@@ -23,17 +23,23 @@ def ensure(name: str, family: manifest.Family, report: Report) -> store.Entry:
         name,
         family.key(wrapper),
         version=family.version,
-        source=f"Go module {first_module(wrapper)} {family.version}",
+        source=f"Go module {module(family, wrapper)} {family.version}",
         make=lambda folder: _build(name, family, wrapper, folder, report),
     )
 
 
-def first_module(wrapper: Path) -> str:
-    """The module that a wrapper exists for: the first one that its go.mod requires."""
-    found = re.search(r"^require (?:\(\s*)?(\S+) v", (wrapper / "go.mod").read_text(), re.MULTILINE)
-    if not found:
-        raise BuildError(f"{wrapper / 'go.mod'} requires no module. Restore the file from git.")
-    return found[1]
+def module(family: manifest.Family, wrapper: Path) -> str:
+    """The module that a wrapper exists for: the required one that holds the first binary."""
+    package = next(iter(family.binaries.values()))
+    required = re.findall(
+        r"^(?:require )?\t?(\S+) v\S+", (wrapper / "go.mod").read_text(), re.MULTILINE
+    )
+    holders = [name for name in required if f"{package}/".startswith(f"{name}/")]
+    if not holders:
+        raise BuildError(
+            f"{wrapper / 'go.mod'} requires no module that holds {package}. Restore it from git."
+        )
+    return max(holders, key=len)
 
 
 def _build(name: str, family: manifest.Family, wrapper: Path, folder: Path, report: Report) -> None:
@@ -83,8 +89,8 @@ def _copy_files(
 ) -> None:
     if not family.files:
         return
-    module = first_module(wrapper)
-    source = Path(_go(["list", "-m", "-f", "{{.Dir}}", module], wrapper, environment).strip())
+    holder = module(family, wrapper)
+    source = Path(_go(["list", "-m", "-f", "{{.Dir}}", holder], wrapper, environment).strip())
     (folder / "share").mkdir()
     for target, path in family.files.items():
         shutil.copyfile(source / path, folder / "share" / target)
