@@ -1,9 +1,9 @@
 """The secrets of one environment on this machine: certificates, tokens, passwords.
 
 Everything stands in one folder (0700) of files (0600) under the state directory. What is there and
-still good is kept to the byte, so a second run changes nothing; what is missing, damaged, near its end
-or made for other names is made anew. Files are replaced whole: a killed run leaves old or new, never
-half.
+still good is kept to the byte, so a second run changes nothing; what is missing, damaged, near its
+end or made for other names is made anew. Files are replaced whole: a killed run leaves old or new,
+never half.
 """
 
 import base64
@@ -29,6 +29,8 @@ from infra import places, refusal
 from infra.environment import Environment
 
 REGISTRY_NAME = "registry.modelyard.internal"
+# What the API server and Prometheus call metrics-server by.
+METRICS_NAME = "metrics-server.monitoring.svc"
 
 CA_LIFE = dt.timedelta(days=3650)
 # 397 days: what browsers and Go's and Apple's verifiers take at most from a server.
@@ -63,6 +65,7 @@ def ensure(env: Environment, *, now: dt.datetime | None = None) -> Path:
     _server(folder, "gateway", local, authority, moment)
     addresses = [node.address for node in env.nodes()]
     _server(folder, "registry", [REGISTRY_NAME, *local, *addresses], authority, moment)
+    _server(folder, "metrics-server", [METRICS_NAME], authority, moment)
     _random(folder / "token")
     accounts = {name: _random(folder / f"registry-{name}") for name in ("push", "pull")}
     _htpasswd(folder / "htpasswd", accounts)

@@ -17,7 +17,9 @@ from infra.refusal import Refusal
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 FILES = {
-    "ca.crt", "ca.key", "gateway.crt", "gateway.key", "registry.crt", "registry.key", "token",
+    "ca.crt", "ca.key", "gateway.crt", "gateway.key", "registry.crt", "registry.key", "metrics-server.crt", "metrics-server.key", "token",
+    "metrics-server.crt",
+    "metrics-server.key",
     "registry-push", "registry-pull", "htpasswd", "passphrase", "docker-config.json", "trust",
 }  # fmt: skip
 
@@ -131,7 +133,7 @@ def handshake(folder: Path, name: str, host: str) -> bool:
     return done == {"client", "server"}
 
 
-@pytest.mark.parametrize("name", ["gateway", "registry"])
+@pytest.mark.parametrize("name", ["gateway", "registry", "metrics-server"])
 def test_a_certificate_near_its_end_is_renewed_by_the_same_ca(
     local: Environment, name: str
 ) -> None:
