@@ -17,10 +17,9 @@ from infra.refusal import Refusal
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 FILES = {
-    "ca.crt", "ca.key", "gateway.crt", "gateway.key", "registry.crt", "registry.key", "metrics-server.crt", "metrics-server.key", "token",
-    "metrics-server.crt",
-    "metrics-server.key",
-    "registry-push", "registry-pull", "htpasswd", "passphrase", "docker-config.json", "trust",
+    "ca.crt", "ca.key", "gateway.crt", "gateway.key", "registry.crt", "registry.key",
+    "metrics-server.crt", "metrics-server.key", "token", "registry-push", "registry-pull",
+    "htpasswd", "passphrase", "docker-config.json", "trust",
 }  # fmt: skip
 
 
