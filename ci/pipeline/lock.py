@@ -18,7 +18,7 @@ from infra import places
 from infra.refusal import Refusal
 
 ACT_FOR = "MODELYARD_ACT_FOR"
-"""Variable by which a process of another checkout acts for the owner: it must name the owner's path.
+"""Variable by which another checkout acts for the owner: it must name the owner's path.
 Ownership stays where it is. The tests use it to ship from a temporary clone."""
 
 
