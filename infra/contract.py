@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from infra import environment as environments
 from infra import places, refusal
 from infra.environment import Environment
 from infra.names import Digest, DnsLabel, NodePort, Port
@@ -79,7 +80,10 @@ class Contract(Part):
     node_cidr: str
     images: dict[str, Image]
     crds: dict[str, Path]
-    """Files of custom resource definitions by component: traefik, rollouts."""
+    """Custom resource definitions by component (traefik, rollouts): a file or a folder of files."""
+    promised: bool = False
+    """True before a cluster exists: the addresses are the planned ones, and what only a cluster
+    can tell (digests of images, secrets, definitions) is not known."""
 
     def pool(self, kind: Literal["control", "cpu", "gpu"]) -> Pool:
         """The first pool of a kind; KeyError when there is none."""
@@ -92,6 +96,55 @@ class Contract(Part):
 def path(environment: str) -> Path:
     """Where the contract of an environment stands on this machine."""
     return places.state(environment) / "contract.json"
+
+
+def promised(environment: Environment) -> Contract:
+    """What the contract of a cluster of hosts will say, as far as the environment decides it."""
+    state = places.state(environment.name)
+    ports, network = environment.ports, environment.network
+    return Contract(
+        environment=environment.name,
+        api=f"https://127.0.0.1:{ports.api}",
+        kubeconfig=state / "kubeconfig",
+        credentials=state / "credentials",
+        storage_class="local-path",
+        registry=Registry(
+            pull="registry.modelyard.internal",
+            push=f"127.0.0.1:{ports.registry}",
+            node_port=environment.node_ports.registry,
+        ),
+        gateway=Gateway(
+            url=f"https://127.0.0.1:{ports.gateway}",
+            node_port=environment.node_ports.gateway,
+            port=ports.gateway,
+        ),
+        pools=[_pool(pool) for pool in environment.pools],
+        network_engine="bridge",
+        enforces_network_policy=False,
+        pod_cidr=network.pods,
+        service_cidr=network.services,
+        node_cidr=network.hosts,
+        images={},
+        crds={},
+        promised=True,
+    )
+
+
+def _pool(pool: environments.Pool) -> Pool:
+    labels = {"modelyard.dev/pool": pool.name, "modelyard.dev/kind": pool.kind}
+    taints = {
+        "control": "node-role.kubernetes.io/control-plane=:NoSchedule",
+        "cpu": None,
+        "gpu": "nvidia.com/gpu=present:NoSchedule",
+    }
+    return Pool(
+        name=pool.name,
+        kind=pool.kind,
+        simulated=pool.simulated,
+        gpus_per_node=pool.gpus_per_node,
+        labels=labels | ({"nvidia.com/gpu.present": "true"} if pool.kind == "gpu" else {}),
+        taint=taints[pool.kind],
+    )
 
 
 def load(environment: Environment) -> Contract:
