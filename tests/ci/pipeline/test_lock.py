@@ -102,3 +102,28 @@ def test_a_damaged_owner_file_counts_as_no_owner() -> None:
 
     with lock.hold("test"):
         assert lock.owner("test") is not None
+
+
+def test_a_process_that_names_the_owner_acts_for_it_and_ownership_stays(
+    other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lock.hold("test", other):
+        pass
+    monkeypatch.setenv(lock.ACT_FOR, str(other))
+
+    with lock.hold("test"):
+        found = lock.owner("test")
+
+    assert found is not None
+    assert found.checkout == other
+
+
+def test_a_process_that_names_somebody_else_is_refused(
+    other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lock.hold("test", other):
+        pass
+    monkeypatch.setenv(lock.ACT_FOR, str(other.parent))
+
+    with pytest.raises(Refusal, match=str(other)), lock.hold("test"):
+        pytest.fail("two checkouts held one environment")
