@@ -1,0 +1,103 @@
+"""Ask a model for a prediction as a client does: over TLS, with a token, through the gateway."""
+
+import json
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from infra import places
+from infra.contract import Contract
+from infra.refusal import Refusal
+
+PATIENCE_S = 30.0
+"""Longest wait for one answer: a cold pod answers in less than two seconds."""
+
+
+class PredictionError(Exception):
+    """No prediction came; the text says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A prediction: the body that came, and the milliseconds that it took."""
+
+    body: dict[str, Any]
+    milliseconds: float
+
+    @property
+    def version(self) -> str:
+        """Version of the model that answered."""
+        return str(self.body["model"]["version"])
+
+    @property
+    def digest(self) -> str:
+        """Digest of the image that answered."""
+        return str(self.body["model"]["digest"])
+
+
+def example(name: str) -> dict[str, Any]:
+    """A valid request of the model: services/models/NAME/example.json."""
+    path = places.REPOSITORY / "services" / "models" / name / "example.json"
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        folder = path.parent.parent
+        known = ", ".join(sorted(at.parent.name for at in folder.glob("*/example.json"))) or "none"
+        raise Refusal(
+            "model", name, f"{path} does not exist", f"Models with an example: {known}."
+        ) from None
+    assert isinstance(document, dict)
+    return document
+
+
+class Client:
+    """Asks one model; keeps its connection open between requests."""
+
+    def __init__(self, name: str, url: str, http: httpx.Client) -> None:
+        self.name, self.url, self._http = name, url, http
+
+    def ask(self, body: dict[str, Any]) -> Answer:
+        """Send one request; raises PredictionError for anything but an answer."""
+        started = time.perf_counter()
+        try:
+            response = self._http.post(self.url, json=body)
+        except httpx.TransportError as error:
+            raise PredictionError(
+                f"{self.url} does not answer: {error}. Look at `yard status`."
+            ) from error
+        milliseconds = (time.perf_counter() - started) * 1000
+        if response.status_code != httpx.codes.OK:
+            raise PredictionError(_explain(response))
+        return Answer(body=response.json(), milliseconds=milliseconds)
+
+
+@contextmanager
+def client(contract: Contract, name: str) -> Iterator[Client]:
+    """Open a client of a model in the contract's environment."""
+    trust = ssl.create_default_context(cafile=str(contract.credentials / "ca.crt"))
+    token = (contract.credentials / "token").read_text().strip()
+    # trust_env off: a proxy of the machine must not get between it and its own 127.0.0.1.
+    with httpx.Client(
+        verify=trust,
+        trust_env=False,
+        timeout=PATIENCE_S,
+        headers={"Authorization": f"Bearer {token}"},
+    ) as http:
+        yield Client(name, f"{contract.gateway.url}/{name}/v1/predict", http)
+
+
+def _explain(response: httpx.Response) -> str:
+    """The error body in words: every error of the gateway and of the models has the same form."""
+    try:
+        fault = response.json()["error"]
+        return (
+            f"{response.status_code} {fault['code']}: {fault['message']}\n"
+            f"  remedy: {fault['remedy']}"
+        )
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code} from {response.url}: {response.text[:500]}"

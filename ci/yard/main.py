@@ -1,0 +1,58 @@
+"""The command `yard`: orders the steps of ci.pipeline. Exit codes: 0 done, 1 failed, 2 refused."""
+
+import sys
+
+import typer
+
+from ci.yard import (
+    abort,
+    doctor,
+    down,
+    env,
+    logs,
+    predict,
+    preview,
+    promote,
+    say,
+    ship,
+    status,
+    toolchain,
+    up,
+)
+from infra.refusal import Refusal
+
+app = typer.Typer(
+    name="yard",
+    help="From training code to a served, quantized, monitored model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for name, command in {
+    "up": up.command,
+    "down": down.command,
+    "preview": preview.command,
+    "ship": ship.command,
+    "promote": promote.command,
+    "abort": abort.command,
+    "predict": predict.command,
+    "status": status.command,
+    "logs": logs.command,
+    "doctor": doctor.command,
+    "env": env.command,
+}.items():
+    app.command(name)(command)
+app.add_typer(toolchain.app, name="toolchain")
+
+
+def run() -> None:
+    """Run the command line; turn what went wrong into a text and an exit code."""
+    try:
+        app()
+    except Refusal as refusal:
+        say.refused(refusal)
+        sys.exit(say.REFUSED)
+    except Exception as error:  # the last frame: every failure ends as text and 1
+        say.failed(error)
+        sys.exit(say.FAILED)

@@ -1,0 +1,19 @@
+"""`yard promote NAME --in ENV`."""
+
+from typing import Annotated
+
+import typer
+
+from ci.pipeline import ship
+from ci.yard import arguments, say
+from infra import environment
+
+
+def command(
+    name: arguments.Model,
+    within: Annotated[str, typer.Option("--in", help="Environment of the canary.")],
+) -> None:
+    """Give the canary all requests: the new version becomes the one that serves."""
+    released = ship.promote(environment.load(within), name)
+    say.line(f"{name} {released.version} gets all requests in {within}.")
+    say.following(f".venv/bin/yard status {within}")

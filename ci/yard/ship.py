@@ -1,0 +1,37 @@
+"""`yard ship NAME --to ENV`."""
+
+from typing import Annotated
+
+import typer
+
+from ci.pipeline import ship
+from ci.pipeline.steps import Steps
+from ci.yard import arguments, say
+from ci.yard.progress import Progress
+from infra import environment, places
+
+
+def command(
+    name: arguments.Model,
+    to: Annotated[str, typer.Option(help="Environment to ship to.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version to bake in; else the one in bentos/NAME.yaml.")
+    ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(min=1, max=99, help="Percent of requests that the new version gets first."),
+    ] = None,
+) -> None:
+    """Train, quantize, gate, pack and push a model, then release it by digest."""
+    loaded = environment.load(to)
+    with Progress() as progress:
+        steps = Steps(progress, places.cache() / "timings" / f"ship-{to}-{name}.json")
+        shipped = ship.run(loaded, name, version=version, canary=canary, steps=steps)
+    say.line(f"{shipped.name} {shipped.version} is released to {to} as {shipped.digest}.")
+    if shipped.weight is not None:
+        say.line(f"It gets {shipped.weight} % of the requests until somebody decides.")
+        say.following(
+            f".venv/bin/yard promote {name} --in {to}, or .venv/bin/yard abort {name} --in {to}"
+        )
+        return
+    say.following(f".venv/bin/yard predict {name} --in {to}")
