@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from infra import contract, environment, places
-from tests.system.house import NAME, House, Kubernetes
+from tests.system.house import NAME, Clone, House, Kubernetes, run, told
 
 # What changes most comes last, so that an early file never meets what a late one left behind.
 ORDER = (
@@ -67,6 +67,26 @@ def kubernetes(house: House) -> Iterator[Kubernetes]:
     opened = Kubernetes(house.contract.kubeconfig)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def whole_clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """What a person has after `git clone` and `make setup`; shared, because it takes a while."""
+    path = tmp_path_factory.mktemp("clone") / "modelyard"
+    for command in (
+        ("git", "clone", "--quiet", str(places.REPOSITORY), str(path)),
+        ("make", "--directory", str(path), "setup"),
+    ):
+        result = run(*command)
+        assert result.returncode == 0, told(result)
+    return Clone(path)
+
+
+@pytest.fixture
+def clone(whole_clone: Clone) -> Iterator[Clone]:
+    """A clone to edit; the edits go away with the test."""
+    yield whole_clone
+    whole_clone.restore()
 
 
 @pytest.fixture(scope="session")

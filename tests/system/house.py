@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import httpx
 from kubernetes import client, config
 
+from ci.pipeline import lock
 from infra import contract, places
 from infra.contract import Contract
 from infra.environment import Environment
@@ -188,6 +189,24 @@ class House:
         """Run a shell command in ``project`` after `eval "$(yard env test)"`, as a person would."""
         line = f'eval "$({self.yard_path} env {NAME})" && {command}'
         return run("bash", "-c", line, inside=project)
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone of the checkout with a `.venv` of its own, which may ship for the checkout."""
+
+    path: Path
+
+    def yard(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the clone's own `yard`; the caller judges its exit status."""
+        acts_for = {lock.ACT_FOR: str(places.REPOSITORY)}
+        return run(self.path / ".venv/bin/yard", *arguments, inside=self.path, environment=acts_for)
+
+    def restore(self) -> None:
+        """Undo every edit."""
+        for command in (("checkout", "--quiet", "."), ("clean", "--quiet", "-d", "--force")):
+            result = run("git", *command, inside=self.path)
+            assert result.returncode == 0, told(result)
 
 
 def released(house: House, service: str) -> Path:

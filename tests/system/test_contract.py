@@ -17,7 +17,7 @@ pytestmark = pytest.mark.system
 
 def conforms(document: dict[str, Any], schema: str) -> None:
     """Check a document against a schema of ci/schemas, which is itself checked first."""
-    path = places.REPOSITORY / "ci/schemas" / f"{schema}.schema.json"
+    path = places.REPOSITORY / "ci/schemas" / f"{schema}.json"
     jsonschema.Draft202012Validator.check_schema(loaded := json.loads(path.read_text()))
     jsonschema.Draft202012Validator(loaded).validate(document)
 
@@ -31,7 +31,7 @@ def test_status_names_the_nodes_as_the_cluster_does(house: House, kubernetes: Ku
 
     assert [set(node) for node in nodes] == [{"name", "role", "ready", "pool"}] * 3
     assert {node["pool"]: node["role"] for node in nodes} == {
-        "control": "control",
+        "control": "control-plane",
         "cpu": "worker",
         "gpu": "worker",
     }
@@ -41,9 +41,8 @@ def test_status_names_the_nodes_as_the_cluster_does(house: House, kubernetes: Ku
 
 
 def test_status_names_the_pools_of_the_environment_file(house: House) -> None:
-    assert house.status()["pools"] == [
-        {"name": pool.name, "kind": pool.kind, "simulated": pool.simulated}
-        for pool in house.environment.pools
+    assert [(p["name"], p["kind"], p["simulated"]) for p in house.status()["pools"]] == [
+        (pool.name, pool.kind, pool.simulated) for pool in house.environment.pools
     ]
 
 
