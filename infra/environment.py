@@ -101,6 +101,8 @@ class Environment(Closed):
     production: bool = False
     cluster: Cluster
     supply: Literal["detect", "vendor", "mirror", "closed"] = "detect"
+    releases: Literal["git", "state"] = "git"
+    """What should run: ``git`` in bentos/releases/NAME, ``state`` in this machine's state folder."""
     network: Network
     ports: Ports
     node_ports: NodePorts = NodePorts()

@@ -1,0 +1,1 @@
+"""The Pulumi project ``modelyard-models``: one ModelService per release, and nothing else."""
