@@ -1,0 +1,1 @@
+"""Models: one folder each, made by the same protocol."""

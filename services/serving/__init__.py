@@ -1,0 +1,1 @@
+"""What every model service shares: the hot route, its checks, error bodies, metrics and documents."""

@@ -1,0 +1,50 @@
+"""The trained model that a service answers with: `model.onnx`, and `model.json` that says what it is."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import services
+
+FOLDER = "MODELYARD_MODEL"
+"""Environment variable: another folder to take the model from, on a laptop or in a test."""
+
+
+class ArtifactError(Exception):
+    """The model cannot be used; the text says why and what to do. The service does not start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A model on disk whose bytes are the ones that were packed."""
+
+    graph: Path
+    name: str
+    version: str
+
+
+def load(name: str) -> Artifact:
+    """Find the model, and check that it is this service's, whole, and of the version that was released."""
+    folder = Path(os.environ.get(FOLDER) or Path(services.__file__).parent.parent / "model")
+    try:
+        facts = json.loads((folder / "model.json").read_text())
+        graph = folder / "model.onnx"
+        digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{error.filename} does not exist. `yard ship {name} --to ENV` packs the model with the"
+            f" service; outside of an image set {FOLDER} to a folder with model.onnx and model.json."
+        ) from None
+    if facts["name"] != name:
+        raise ArtifactError(f"{folder} holds the model {facts['name']}, not {name}. Pack it again.")
+    if facts["sha256"] != digest:
+        raise ArtifactError(f"{graph} is damaged: its sha256 is {digest}. Pack it again.")
+    released = os.environ.get("MODELYARD_MODEL_VERSION", facts["version"])
+    if released != facts["version"]:
+        raise ArtifactError(
+            f"the release says version {released}, the image is {facts['version']}. Release the digest"
+            " that belongs to the version: yard ship writes both."
+        )
+    return Artifact(graph=graph, name=name, version=facts["version"])

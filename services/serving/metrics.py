@@ -1,0 +1,61 @@
+"""What Prometheus learns of a service. Labels are few and bounded: an unknown path is one series."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+BUCKETS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
+    *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+"""Seconds. They begin below a millisecond: the answer of a small int8 model takes about half of one."""
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """Counters of one service, in a registry of their own, so that tests can make as many as they like."""
+
+    def __init__(self, model: str, version: str, digest: str | None) -> None:
+        self.registry = CollectorRegistry()
+        self._own = {"model": model, "version": version}
+        named = list(self._own)
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter(
+            "modelyard_requests_total",
+            "Requests by route and status code.",
+            [*named, "route", "code"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "modelyard_request_duration_seconds",
+            "Seconds from the first byte of a request's head to the last byte of the answer.",
+            [*named, "route"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._predictions = Counter(
+            "modelyard_predictions_total",
+            "Predicted items by label.",
+            [*named, "label"],
+            registry=self.registry,
+        )
+        info = Gauge(
+            "modelyard_model_info",
+            "1 for the model that is served.",
+            [*named, "digest"],
+            registry=self.registry,
+        )
+        info.labels(**self._own, digest=digest or "").set(1)
+
+    def request(self, route: str, code: int, seconds: float) -> None:
+        """Count an answered request."""
+        self._requests.labels(**self._own, route=route, code=code).inc()
+        self._seconds.labels(**self._own, route=route).observe(seconds)
+
+    def prediction(self, label: int | str, count: int) -> None:
+        """Count predicted items of one label."""
+        self._predictions.labels(**self._own, label=label).inc(count)
+
+    def page(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
