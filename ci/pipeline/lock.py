@@ -4,9 +4,11 @@ The lock file is a flock that lasts as long as the command;
 ``owner.json`` lasts until ``yard down``.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,16 +76,31 @@ def hold(environment: str, checkout: Path = places.REPOSITORY) -> Iterator[None]
 
 
 def free(environment: str) -> None:
-    """Give the environment up; call it while holding the lock."""
-    _owner_file(environment).unlink(missing_ok=True)
-    _lock_file(environment).unlink(missing_ok=True)
+    """Give the environment up and remove all of its state; call it while holding the lock.
+
+    The lock file goes last: until then a second command is refused.
+    """
+    last = _lock_file(environment)
+    for path in last.parent.iterdir():
+        if path == last:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    last.unlink()
+    with contextlib.suppress(OSError):  # not empty: another command has begun meanwhile
+        last.parent.rmdir()
 
 
 def _acquire(environment: str) -> int:
     path = _lock_file(environment)
     while True:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # `yard down` has just removed the folder
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

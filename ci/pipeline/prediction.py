@@ -10,12 +10,17 @@ from typing import Any
 
 import httpx
 
+from ci.pipeline import cluster
+from ci.report import Report
 from infra import places
 from infra.contract import Contract
 from infra.refusal import Refusal
 
 PATIENCE_S = 30.0
 """Longest wait for one answer: a cold pod answers in less than two seconds."""
+
+GATEWAY_S = 60.0
+"""Longest wait for the gateway to route to new pods."""
 
 
 class PredictionError(Exception):
@@ -89,6 +94,32 @@ def client(contract: Contract, name: str) -> Iterator[Client]:
         headers={"Authorization": f"Bearer {token}"},
     ) as http:
         yield Client(name, f"{contract.gateway.url}/{name}/v1/predict", http)
+
+
+def proven(contract: Contract, name: str, report: Report) -> Answer:
+    """One prediction of the model's example, by an image that a ready pod of it runs.
+
+    The gateway needs a moment to learn of new pods: waits for it up to GATEWAY_S.
+    """
+    deadline = time.monotonic() + GATEWAY_S
+    with client(contract, name) as asking:
+        while True:
+            try:
+                answer = asking.ask(example(name))
+                break
+            except PredictionError as error:
+                if time.monotonic() > deadline:
+                    raise
+                report(str(error).splitlines()[0], 0, 0)
+                time.sleep(0.5)
+    running = cluster.image_digests(contract, f"modelyard.dev/model={name}")
+    if answer.digest not in running:
+        raise PredictionError(
+            f"{name} answered as {answer.digest}, but its pods run"
+            f" {', '.join(sorted(running)) or 'nothing'}. Another release may just be under way:"
+            f" look at `yard status {contract.environment}`."
+        )
+    return answer
 
 
 def _explain(response: httpx.Response) -> str:

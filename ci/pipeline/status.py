@@ -1,23 +1,14 @@
 """What an environment looks like now: nodes, pools, platform components, models."""
 
-from pathlib import Path
 from typing import Any
 
-import urllib3
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
+from kubernetes import client
 from pydantic import BaseModel
 
-from ci.pipeline import rollouts
+from ci.pipeline import cluster, rollouts
+from ci.pipeline.cluster import PATIENCE_S
 from infra import contract, environment
 from infra.contract import Contract
-
-PATIENCE_S = 10
-"""Longest wait for the API server, which is on this machine or near it."""
-
-
-class StatusError(Exception):
-    """The cluster does not answer; the text says what to do."""
 
 
 class Node(BaseModel, frozen=True):
@@ -64,42 +55,27 @@ class Status(BaseModel, frozen=True):
     pools: list[PoolState]
     network: NetworkState
     platform: list[Component]
-    services: list[dict[str, Any]]
+    services: list[rollouts.Service]
 
 
 def read(name: str) -> Status:
-    """Ask the cluster; raises Refusal before the first `yard up`, StatusError when it is silent."""
+    """Ask the cluster; raises Refusal before the first `yard up`, ClusterError when it is silent."""
     loaded = environment.load(name)
     facts = contract.load(loaded)
-    try:
-        with api(facts.kubeconfig) as connection:
-            nodes = client.CoreV1Api(connection).list_node(_request_timeout=PATIENCE_S).items
-            return Status(
-                environment=name,
-                supply=_supply(loaded),
-                nodes=[_node(node) for node in nodes],
-                pools=[_pool(pool, nodes) for pool in facts.pools],
-                network=NetworkState(
-                    engine=facts.network_engine,
-                    policies="enforced" if facts.enforces_network_policy else "not enforced",
-                ),
-                platform=_components(connection, facts),
-                services=rollouts.status(loaded),
-            )
-    except (urllib3.exceptions.HTTPError, ApiException) as error:
-        raise StatusError(
-            f"{facts.api} does not answer: {error}. Run `yard up {name}`: it repairs what it can."
-        ) from error
-
-
-def api(kubeconfig: Path) -> client.ApiClient:
-    """A connection to the cluster, without retries: a person waits."""
-    settings = client.Configuration()
-    config.load_kube_config(str(kubeconfig), client_configuration=settings)
-    settings.retries = 0
-    # The machine's proxy must not get between it and its own cluster.
-    settings.proxy = None
-    return client.ApiClient(settings)
+    with cluster.connect(facts) as connection:
+        nodes = client.CoreV1Api(connection).list_node(_request_timeout=PATIENCE_S).items
+        return Status(
+            environment=name,
+            supply=supply.resolve(loaded),
+            nodes=[_node(node) for node in nodes],
+            pools=[_pool(pool, nodes) for pool in facts.pools],
+            network=NetworkState(
+                engine=facts.network_engine,
+                policies="enforced" if facts.enforces_network_policy else "not enforced",
+            ),
+            platform=_components(connection, facts),
+            services=rollouts.status(loaded),
+        )
 
 
 def _node(node: client.V1Node) -> Node:

@@ -26,11 +26,11 @@ class Listener(Protocol):
 class Steps:
     """Runs steps one after the other and remembers their seconds in a file."""
 
-    def __init__(self, listener: Listener, memory: Path) -> None:
+    def __init__(self, listener: Listener, memory: Path | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self._listener = listener
         self._memory = memory
-        self._before: dict[str, float] = recall(memory)
+        self._before: dict[str, float] = recall(memory) if memory else {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[Report]:
@@ -47,6 +47,8 @@ class Steps:
 
     def remember(self) -> None:
         """Write the seconds of this run for the next one's estimate."""
+        if self._memory is None:
+            return
         self._memory.parent.mkdir(parents=True, exist_ok=True)
         self._memory.write_text(json.dumps(self._before | self.seconds, indent=1) + "\n")
 

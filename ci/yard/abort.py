@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from ci.pipeline import ship
+from ci.pipeline.steps import Steps
 from ci.yard import arguments, say
+from ci.yard.progress import Progress
 from infra import environment
 
 
@@ -14,6 +16,7 @@ def command(
     within: Annotated[str, typer.Option("--in", help="Environment of the canary.")],
 ) -> None:
     """End the canary: the version before it gets all requests again."""
-    released = ship.abort(environment.load(within), name)
+    with Progress() as progress, Steps(progress).step(f"abort {name}") as report:
+        released = ship.abort(environment.load(within), name, report)
     say.line(f"{name} {released.version} gets all requests in {within} again.")
     say.following(f".venv/bin/yard status {within}")

@@ -5,9 +5,8 @@ import subprocess
 from typing import Annotated
 
 import typer
-from kubernetes import client
 
-from ci.pipeline import stacks, status
+from ci.pipeline import cluster, stacks
 from ci.yard import arguments
 from infra import contract, environment
 from infra.refusal import Refusal
@@ -30,12 +29,8 @@ def command(
 
 def find(facts: contract.Contract, name: str) -> tuple[str, str]:
     """Namespace and label selector of the pods; refuses a name that has none."""
-    with status.api(facts.kubeconfig) as connection:
-        pods = client.CoreV1Api(connection).list_pod_for_all_namespaces(
-            _request_timeout=status.PATIENCE_S
-        )
     known: dict[str, tuple[str, str]] = {}
-    for pod in pods.items:
+    for pod in cluster.pods(facts):
         for label in ("modelyard.dev/model", "app.kubernetes.io/name"):
             if value := (pod.metadata.labels or {}).get(label):
                 known.setdefault(value, (pod.metadata.namespace, f"{label}={value}"))

@@ -16,9 +16,10 @@ def command(env: arguments.Environment, json_: arguments.Json = False) -> None:
     if json_:
         say.document(found.document())
         return
-    for project, step in found.steps():
-        print(f"{step.op:8} {project:10} {step.urn}")
-        for path in step.paths:
-            print(f"           {path}")
+    for project, changes in found.projects.items():
+        for step in changes.steps:
+            print(f"{step.op:8} {project:8} {step.urn}")
+            for path in step.paths:
+                print(f"                  {path}")
     print(", ".join(f"{number} {kind}" for kind, number in found.counts().items()))
-    say.following(f".venv/bin/yard up {env}" if found.any else "nothing to do")
+    say.following(f".venv/bin/yard up {env}" if found.changes else "nothing to do")

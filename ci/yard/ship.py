@@ -27,9 +27,10 @@ def command(
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"ship-{to}-{name}.json")
         shipped = ship.run(loaded, name, version=version, canary=canary, steps=steps)
-    say.line(f"{shipped.name} {shipped.version} is released to {to} as {shipped.digest}.")
-    if shipped.weight is not None:
-        say.line(f"It gets {shipped.weight} % of the requests until somebody decides.")
+    released = shipped.release
+    say.line(f"{released.name} {released.version} is released to {to} as {released.digest}.")
+    if released.weight is not None:
+        say.line(f"It gets {released.weight} % of the requests until somebody decides.")
         say.following(
             f".venv/bin/yard promote {name} --in {to}, or .venv/bin/yard abort {name} --in {to}"
         )

@@ -22,7 +22,7 @@ def command(
     for line in lines(found):
         print(line)
     if found.services:
-        say.following(f".venv/bin/yard predict {found.services[0]['name']} --in {env}")
+        say.following(f".venv/bin/yard predict {found.services[0].name} --in {env}")
     else:
         say.following(f".venv/bin/yard ship NAME --to {env}")
 
@@ -46,9 +46,9 @@ def lines(found: status.Status) -> list[str]:
         )
     said += ["", "models" if found.services else "models: none"]
     for service in found.services:
-        said.append(f"  {service['name']} at {service['url']}")
-        for version in service["versions"]:
-            said.append(f"    {version['version']:8} {version['weight']:3} %  {version['digest']}")
+        said.append(f"  {service.name} at {service.url}")
+        for version in service.versions:
+            said.append(f"    {version.version:8} {version.weight:3} %  {version.digest}")
     return said
 
 

@@ -13,9 +13,11 @@ from infra import environment, places
 
 def command(
     env: arguments.Environment,
-    timings: Annotated[bool, typer.Option(help="End with the seconds of each step.")] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="End with the seconds of each step.")
+    ] = False,
 ) -> None:
-    """Bring an environment up, or to what its files say: tools, hosts, cluster, platform, model."""
+    """Bring an environment up, or to what its files say: tools, hosts, platform, models."""
     loaded = environment.load(env)
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"up-{env}.json")
@@ -24,14 +26,13 @@ def command(
         for name, seconds in steps.seconds.items():
             say.line(f"{seconds:8.1f} s  {name}")
     total = span(sum(steps.seconds.values()))
-    if outcome.answer is None:
-        say.line(f"{env} is up after {total}; it serves no model yet.")
-        say.following(f"ship one: .venv/bin/yard ship NAME --to {env}")
+    say.line(f"{env} is up after {total}; {', '.join(outcome.changed) or 'nothing'} changed.")
+    for name, answer in outcome.answers.items():
+        say.line(
+            f"{name} {answer.version} answered in {answer.milliseconds:.0f} ms: {answer.digest}"
+        )
+    if not outcome.answers:
+        say.following(f".venv/bin/yard ship NAME --to {env}")
         return
-    say.line(
-        f"{env} is up after {total}; {outcome.changes or 'nothing'} changed."
-        f" {outcome.model} {outcome.answer.version} answered in"
-        f" {outcome.answer.milliseconds:.0f} ms from {outcome.answer.digest}."
-    )
     where = "" if env == "local" else f" --in {env}"
-    say.following(f".venv/bin/yard predict {outcome.model}{where}")
+    say.following(f".venv/bin/yard predict {next(iter(outcome.answers))}{where}")

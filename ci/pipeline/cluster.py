@@ -1,0 +1,55 @@
+"""A connection to an environment's API server, and the questions that several steps ask it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from infra.contract import Contract
+
+PATIENCE_S = 10
+"""Longest wait for one answer of the API server, which is on this machine or near it."""
+
+
+class ClusterError(Exception):
+    """The cluster does not answer, or answers with an error; the text says what to do."""
+
+
+@contextmanager
+def connect(contract: Contract) -> Iterator[client.ApiClient]:
+    """Connect without retries: a person waits. Raises ClusterError for whatever goes wrong."""
+    settings = client.Configuration()
+    config.load_kube_config(str(contract.kubeconfig), client_configuration=settings)
+    settings.retries = 0
+    # A proxy of the machine must not get between it and its own cluster.
+    settings.proxy = None
+    try:
+        with client.ApiClient(settings) as connection:
+            yield connection
+    except (urllib3.exceptions.HTTPError, ApiException) as error:
+        raise ClusterError(
+            f"{contract.api} does not answer as it should: {error}."
+            f" Run `yard up {contract.environment}`: it repairs what it can."
+        ) from error
+
+
+def pods(contract: Contract, selector: str = "") -> list[Any]:
+    """Pods of all namespaces, by label selector."""
+    with connect(contract) as connection:
+        found = client.CoreV1Api(connection).list_pod_for_all_namespaces(
+            label_selector=selector, _request_timeout=PATIENCE_S
+        )
+        return list(found.items)
+
+
+def image_digests(contract: Contract, selector: str) -> set[str]:
+    """Digests of the images that ready containers of these pods run, as the runtime tells them."""
+    return {
+        "sha256:" + container.image_id.rsplit("sha256:", 1)[-1]
+        for pod in pods(contract, selector)
+        for container in pod.status.container_statuses or []
+        if container.ready
+    }
