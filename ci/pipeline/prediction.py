@@ -47,15 +47,16 @@ class Answer:
 
 def example(name: str) -> dict[str, Any]:
     """A valid request of the model: services/models/NAME/example.json."""
-    path = places.REPOSITORY / "services" / "models" / name / "example.json"
-    try:
-        document = json.loads(path.read_text())
-    except FileNotFoundError:
-        folder = path.parent.parent
-        known = ", ".join(sorted(at.parent.name for at in folder.glob("*/example.json"))) or "none"
+    folder = places.REPOSITORY / "services" / "models"
+    known = sorted(path.parent.name for path in folder.glob("*/example.json"))
+    if name not in known:
         raise Refusal(
-            "model", name, f"{path} does not exist", f"Models with an example: {known}."
-        ) from None
+            "model",
+            name,
+            f"it has no example.json in {folder}",
+            f"Models that have one: {', '.join(known) or 'none'}.",
+        )
+    document = json.loads((folder / name / "example.json").read_text())
     assert isinstance(document, dict)
     return document
 

@@ -59,7 +59,7 @@ class Status(BaseModel, frozen=True):
 
 
 def read(name: str) -> Status:
-    """Ask the cluster; raises Refusal before the first `yard up`, ClusterError when it is silent."""
+    """Ask the cluster; Refusal before the first `yard up`, ClusterError when it is silent."""
     loaded = environment.load(name)
     facts = contract.load(loaded)
     with cluster.connect(facts) as connection:
