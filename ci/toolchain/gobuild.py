@@ -101,7 +101,8 @@ def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(_failure(command, done.stderr))
-    return done.stdout
+    said: str = done.stdout
+    return said
 
 
 def _failure(command: list[str], said: str) -> str:

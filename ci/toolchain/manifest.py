@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 class Family(BaseModel, extra="forbid", frozen=True):
     """Binaries that one Go module yields; built together, trusted together.
 
-    ``ldflags`` maps a Go variable to the string it is linked with, ``binaries`` a file name to its Go
-    package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
+    ``ldflags`` maps a Go variable to the string it is linked with, ``binaries`` a file name to its
+    Go package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
     """
 
     version: str
@@ -42,11 +42,26 @@ class GoToolchain(BaseModel, extra="forbid", frozen=True):
     minimum: str
 
 
+class Debian(BaseModel, extra="forbid", frozen=True):
+    """The Debian release that images are made of, and what the machine itself needs of its own.
+
+    ``bases`` maps the name of a root file system to the packages that it has beyond minbase,
+    ``programs`` a program to its package and its path in there.
+    """
+
+    suite: str
+    architecture: str
+    packages: Annotated[list[str], Field(min_length=1)]
+    bases: dict[str, list[str]]
+    programs: dict[str, tuple[str, str]]
+
+
 class Manifest(BaseModel, extra="forbid", frozen=True):
     """All of tools.toml. Families are listed, and built, in the order in which `up` needs them."""
 
     go: GoToolchain
     family: dict[str, Family]
+    debian: Debian
 
 
 @cache

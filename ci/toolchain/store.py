@@ -1,7 +1,7 @@
 """The content-keyed store of finished tools: an entry is either whole or absent.
 
-An entry is written under a temporary name, its manifest last, and renamed into place in one step, so
-that an interrupted build leaves nothing that a later run trusts.
+An entry is written under a temporary name, its manifest last, and renamed into place in one step,
+so that an interrupted build leaves nothing that a later run trusts.
 """
 
 import fcntl

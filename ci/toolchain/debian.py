@@ -1,0 +1,197 @@
+"""Debian: root file systems for images, single programs out of packages.
+
+    tar = debian.base("python", ["ca-certificates", "python3"], report)     # minbase + packages
+    promtool = debian.program("promtool", report)                           # a file of a package
+
+A base is a tar of a root file system without device nodes, caches, manual pages and translations.
+It holds nothing of this machine: no certificate authority, no resolver, no host name. mmdebstrap
+uses Debian's own archive, or the apt sources in the file that MODELYARD_DEBIAN_SOURCES names (a
+team's mirror).
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+
+from ci.report import Report
+from ci.toolchain import manifest, store
+
+TAR = "base.tar"
+PACKAGES = "packages.txt"
+SOURCES = "MODELYARD_DEBIAN_SOURCES"
+
+_OPTIONS = (
+    "--skip=output/dev",  # device nodes can be unpacked by root only, and runtimes mount /dev
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/info/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",  # the licences ask for it
+    '--aptopt=Acquire::Languages "none"',
+    # Else init-system-helpers brings usrmerge and with it all of perl, 50 MB.
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
+    # The images' files get the time 0, which makes bytecode that checks times stale at every start.
+    '--customize-hook=test ! -x "$1/usr/bin/python3" || chroot "$1" python3 -m compileall -q -f'
+    " --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*",
+)
+_ALWAYS = ["usr-is-merged"]
+_STEPS = ("updating", "downloading", "extracting", "installing", "cleaning", "creating tarball")
+
+
+class DebianError(Exception):
+    """A Debian tool that failed; the text says what was run and ends with what it said."""
+
+
+def base(name: str, packages: list[str], report: Report) -> Path:
+    """Tar of minbase plus ``packages``, from the store or made now (20 s quiet, 90 s under load).
+
+    The key is the suite, the packages and the options, so that an unchanged list is made once.
+    """
+    return base_entry(name, packages, report).file(TAR)
+
+
+def base_entry(name: str, packages: list[str], report: Report) -> store.Entry:
+    """The base's entry: its tar, and packages.txt with ``NAME VERSION`` of all that is inside."""
+    suite = manifest.load().debian.suite
+
+    def make(folder: Path) -> None:
+        _mmdebstrap("minbase", [*packages, *_ALWAYS], folder / TAR, report, *_OPTIONS)
+        (folder / PACKAGES).write_text(_installed(folder / TAR))
+
+    return store.ensure(
+        f"debian-{name}",
+        base_key(packages),
+        version=suite,
+        source=f"Debian {suite}: {' '.join(['minbase', *packages])}",
+        make=make,
+    )
+
+
+def program(name: str, report: Report) -> Path:
+    """A program of [debian.programs], taken out of its package without installing it."""
+    return program_entry(name, report).file(f"bin/{name}")
+
+
+def program_entry(name: str, report: Report) -> store.Entry:
+    """The program's entry; its version is the package's."""
+    debian = manifest.load().debian
+    package, path = debian.programs[name]
+
+    def make(folder: Path) -> None:
+        tar = folder / TAR
+        # The names of downloaded packages are the only record of versions that this variant leaves.
+        listing = '--extract-hook=cd "$1/var/cache/apt/archives" && ls > "$1/packages"'
+        _mmdebstrap("extract", [package], tar, report, "--skip=output/dev", listing)
+        found = re.search(rf"^{re.escape(package)}_(.+)_", read(tar, "packages").decode(), re.M)
+        if not found:
+            raise DebianError(f"apt did not download {package} for {name}. Look for its new name.")
+        (folder / PACKAGES).write_text(f"{package} {found[1].replace('%3a', ':')}\n")
+        (folder / "bin").mkdir()
+        target = folder / "bin" / name
+        target.write_bytes(read(tar, path))
+        target.chmod(0o755)
+        tar.unlink()
+
+    return store.ensure(
+        f"debian-{name}",
+        program_key(name),
+        version=debian.suite,
+        source=f"Debian {debian.suite}, package {package}",
+        make=make,
+    )
+
+
+def read(tar: Path, path: str) -> bytes:
+    """Content of one file of a base; DebianError when it is not in there."""
+    with tarfile.open(tar) as archive:
+        try:
+            stream = archive.extractfile(f"./{path}")
+        except KeyError:
+            stream = None
+        if stream is None:
+            raise DebianError(f"{tar} has no file {path}. Its package was renamed or split.")
+        return stream.read()
+
+
+def versions(entry: store.Entry) -> dict[str, str]:
+    """Version by package of everything in a base."""
+    lines = entry.file(PACKAGES).read_text().splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def base_key(packages: list[str]) -> str:
+    """Content key of a base with these packages."""
+    return _key(manifest.load().debian.suite, "minbase", packages)
+
+
+def program_key(name: str) -> str:
+    """Content key of a program of [debian.programs]."""
+    debian = manifest.load().debian
+    package, path = debian.programs[name]
+    return _key(debian.suite, "extract", [package], path)
+
+
+def _key(suite: str, variant: str, packages: list[str], *more: str) -> str:
+    recipe = json.dumps([suite, variant, sorted(packages), _OPTIONS, _ALWAYS, more])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+
+
+def _mmdebstrap(
+    variant: str, packages: list[str], target: Path, report: Report, *options: str
+) -> None:
+    debian = manifest.load().debian
+    command = ["mmdebstrap", f"--variant={variant}", f"--architectures={debian.architecture}"]
+    command += [*options, f"--include={','.join(packages)}", debian.suite, str(target)]
+    if sources := os.environ.get(SOURCES):
+        command.append(sources)
+    # SOURCE_DATE_EPOCH: file times of the tar do not differ from one making to the next.
+    follow(command, os.environ | {"SOURCE_DATE_EPOCH": "0"}, _STEPS, report)
+
+
+def _installed(tar: Path) -> str:
+    status = read(tar, "var/lib/dpkg/status").decode()
+    lines = []
+    for paragraph in status.strip().split("\n\n"):
+        fields = dict(
+            line.split(": ", 1)
+            for line in paragraph.splitlines()
+            if line[:1] != " " and ": " in line
+        )
+        lines.append(f"{fields['Package']} {fields['Version']}")
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def follow(
+    command: list[str], environment: dict[str, str], steps: tuple[str, ...], report: Report
+) -> None:
+    """Run a command, report the steps that its output names; DebianError ends with its output."""
+    said: list[str] = []
+    try:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError:
+        raise DebianError(
+            f"{command[0]} is not installed. As root, run: apt-get install {command[0]}"
+        ) from None
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            for number, step in enumerate(steps):
+                if step in line.lower():
+                    report(f"{command[0]}: {step}", number, len(steps))
+    if process.returncode:
+        raise DebianError(f"{' '.join(command)} failed:\n{''.join(said)[-2000:]}")
+    report(f"{command[0]}: done", len(steps), len(steps))

@@ -1,0 +1,234 @@
+"""Images of the platform as OCI archives, made by buildah from what the store has.
+
+    archive = images.ensure("modelyard/registry", report)
+    # on a node: ctr -n k8s.io images import --digests --base-name REPOSITORY archive.path
+
+``images.ensure("bento-base")`` is what models' images are built on: Debian's minbase with
+python3, python3-venv, ca-certificates and the uv of this environment, no compiler, no CA of this
+machine. Use it as ``FROM oci-archive:PATH``, or ``buildah pull oci-archive:PATH`` first.
+
+An archive depends on nothing but its inputs: layers and configuration carry the time 0. Each build
+has a buildah store of its own, deleted afterwards, so that neither docker nor the user's images are
+touched.
+"""
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import uv
+
+from ci.report import Report
+from ci.toolchain import catalogue, debian, gobuild, manifest, store
+from infra import places
+
+ARCHIVE = "image.tar"
+_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+
+class ImageError(Exception):
+    """An image that could not be made; the text ends with what the tool said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A finished image: an OCI archive, and what it is called on the nodes that get it."""
+
+    path: Path
+    reference: str
+    digest: str
+    nodes: tuple[catalogue.Kind, ...]
+
+    @property
+    def repository(self) -> str:
+        """The reference without its tag."""
+        return self.reference.rsplit(":", 1)[0]
+
+
+def names() -> list[str]:
+    """Images that nodes need, in the order of images.toml; bases such as bento-base are left out."""
+    return [name for name, image in catalogue.load().image.items() if image.nodes]
+
+
+def ensure(name: str, report: Report) -> Archive:
+    """The image's archive, from the store or made now; KeyError for a name that is not listed.
+
+    Building it builds the families of tools that it needs first, when the store lacks them.
+    """
+    image = catalogue.load().image[name]
+    key = image.key(*_inputs(image))
+    entry = store.ensure(
+        f"image-{name.replace('/', '-')}",
+        key,
+        version=image.reference(key).rsplit(":", 1)[1],
+        source=_source(image),
+        make=lambda folder: _make(name, image, image.reference(key), folder, report),
+    )
+    return _archive(image, image.reference(key), entry)
+
+
+def find(name: str) -> Archive | None:
+    """The image's archive if the store has it; makes nothing."""
+    image = catalogue.load().image[name]
+    key = image.key(*_inputs(image))
+    entry = store.find(f"image-{name.replace('/', '-')}", key)
+    return _archive(image, image.reference(key), entry) if entry else None
+
+
+def _archive(image: catalogue.Image, reference: str, entry: store.Entry) -> Archive:
+    path = entry.file(ARCHIVE)
+    return Archive(path=path, reference=reference, digest=digest(path), nodes=image.nodes)
+
+
+def digest(archive: Path) -> str:
+    """Digest of the manifest in an OCI archive with one image."""
+    with tarfile.open(archive) as tar:
+        stream = tar.extractfile("index.json")
+        assert stream is not None
+        found: str = json.load(stream)["manifests"][0]["digest"]
+    return found
+
+
+def _inputs(image: catalogue.Image) -> list[str]:
+    """Keys of everything that goes into an image and is not in its recipe."""
+    tools = manifest.load()
+    families = sorted({binary.split("/")[0] for binary in image.families.values()})
+    inputs = [tools.family[family].key(manifest.wrapper(family)) for family in families]
+    inputs += [debian.program_key(program) for program in sorted(image.programs.values())]
+    if image.base is not None:
+        inputs.append(debian.base_key(tools.debian.bases[image.base]))
+    if image.uv:
+        inputs.append(importlib.metadata.version("uv"))
+    return inputs
+
+
+def _source(image: catalogue.Image) -> str:
+    parts = [f"{binary} (tools.toml)" for binary in image.families.values()]
+    parts += [f"Debian's {program}" for program in image.programs.values()]
+    parts += [f"Debian base {image.base}"] if image.base is not None else []
+    parts += [f"services/platform/{image.service}"] if image.service else []
+    return ", ".join(parts)
+
+
+def _make(name: str, image: catalogue.Image, reference: str, folder: Path, report: Report) -> None:
+    tools = manifest.load()
+    copies: dict[str, Path] = {}
+    versions: list[str] = []
+    for target, binary in image.families.items():
+        family, _, file = binary.partition("/")
+        entry = gobuild.ensure(family, tools.family[family], report)
+        copies[target] = entry.file(f"bin/{file}")
+        versions.append(f"{file} {entry.version}")
+    for target, program in image.programs.items():
+        entry = debian.program_entry(program, report)
+        copies[target] = entry.file(f"bin/{program}")
+        versions.append(entry.file(debian.PACKAGES).read_text().strip())
+    if image.uv:
+        copies["/usr/local/bin/uv"] = Path(uv.find_uv_bin())
+        versions.append(f"uv {importlib.metadata.version('uv')}")
+    base = (
+        debian.base(image.base, tools.debian.bases[image.base], report)
+        if image.base is not None
+        else None
+    )
+    scratch = places.cache() / "build"
+    scratch.mkdir(parents=True, exist_ok=True)
+    report(f"image {name}", 0, 0)
+    with tempfile.TemporaryDirectory(prefix="image-", dir=scratch) as work:
+        tree = Path(work) / "tree"
+        tree.mkdir()
+        _lay(image, copies, tree, report)
+        build = _Buildah(Path(work))
+        build.start(base)
+        build.run("copy", "--quiet", "--chown", "0:0", build.container, str(tree), "/")
+        if image.service:
+            # Read-only roots keep no bytecode: without it every start compiles everything again.
+            compile_all = ["python3", "-m", "compileall", "-q", "--invalidation-mode"]
+            compile_all += ["unchecked-hash", "/app"]
+            build.run("run", "--isolation", "chroot", build.container, "--", *compile_all)
+        build.configure(image, versions)
+        build.commit(folder / ARCHIVE, reference)
+
+
+def _lay(image: catalogue.Image, copies: dict[str, Path], tree: Path, report: Report) -> None:
+    """Lay out under ``tree`` what the image has beyond its base."""
+    for target, source in copies.items():
+        place = tree / target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, place)
+        place.chmod(0o755)
+    if image.certificates:
+        bundle = tree / _BUNDLE
+        bundle.parent.mkdir(parents=True)
+        python = manifest.load().debian.bases["python"]
+        bundle.write_bytes(debian.read(debian.base("python", python, report), _BUNDLE))
+    if image.service:
+        for path in image.sources():
+            place = tree / "app" / path.relative_to(places.REPOSITORY)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+        _wheels(image.folder() / "requirements.lock", tree / "app" / "packages")
+
+
+def _wheels(lock: Path, target: Path) -> None:
+    """Install a lock's wheels for the base's Python; hashes are checked, nothing is compiled."""
+    command = [uv.find_uv_bin(), "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    command += ["--only-binary", ":all:", "--python", sys.executable, "--python-version", "3.11"]
+    command += ["--python-platform", "x86_64-manylinux_2_28", "--target", str(target)]
+    command += ["--link-mode", "copy", "--requirements", str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ImageError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+
+
+class _Buildah:
+    """One working container in a buildah store under ``work``."""
+
+    def __init__(self, work: Path) -> None:
+        self._command = ["buildah", "--root", str(work / "root"), "--runroot", str(work / "run")]
+        self._command += ["--storage-driver", "vfs"]
+        self.container = ""
+
+    def run(self, *arguments: str) -> str:
+        command = [*self._command, *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise ImageError(
+                "buildah is not installed. As root, run: apt-get install buildah"
+            ) from None
+        if done.returncode:
+            raise ImageError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+        return done.stdout.strip()
+
+    def start(self, base: Path | None) -> None:
+        self.container = self.run("from", "scratch")
+        if base is not None:
+            self.run("add", "--quiet", self.container, str(base), "/")
+
+    def configure(self, image: catalogue.Image, versions: list[str]) -> None:
+        environment = {"PATH": _PATH} | image.environment
+        if image.service:
+            environment |= {"PYTHONPATH": "/app:/app/packages", "PYTHONUNBUFFERED": "1"}
+            environment |= {"PYTHONDONTWRITEBYTECODE": "1"}
+        options = ["--user", str(image.user)]
+        options += ["--entrypoint", json.dumps(image.entrypoint)] if image.entrypoint else []
+        options += ["--cmd", json.dumps(image.command)] if image.command else []
+        for key, value in environment.items():
+            options += ["--env", f"{key}={value}"]
+        if versions:
+            options += ["--label", f"org.opencontainers.image.description={', '.join(versions)}"]
+        self.run("config", *options, self.container)
+
+    def commit(self, target: Path, reference: str) -> None:
+        options = ["--quiet", "--timestamp", "0", "--format", "oci", "--identity-label=false"]
+        # Compressed: half of the disk on this machine and on every node.
+        options += ["--disable-compression=false", "--rm"]
+        self.run("commit", *options, self.container, f"oci-archive:{target}:{reference}")
