@@ -4,7 +4,6 @@ A shared environment keeps them in git (``bentos/releases/ENV/NAME.yaml``), wher
 shows what changes; an environment of one machine keeps them in its state folder.
 """
 
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -116,11 +115,15 @@ def write(environment: Environment, release: Release) -> Path:
     path = _path(environment, release.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(release.model_dump(mode="json"), sort_keys=False)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as other:
-        other.write(text)
-    # Files in git are for everybody to read; a temporary file is its owner's.
-    os.chmod(other.name, 0o644)  # noqa: PTH101 - the file's name is a string here
-    Path(other.name).replace(path)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False) as file:
+        file.write(text)
+    written = Path(file.name)
+    try:
+        written.chmod(0o644)  # as any file in git; a temporary one is its owner's alone
+        written.replace(path)
+    except OSError:
+        written.unlink()
+        raise
     return path
 
 

@@ -1,0 +1,162 @@
+"""ModelService: one model behind the gateway, from its pods to its paths."""
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_kubernetes import apiextensions, autoscaling, core, meta, networking, policy
+
+from infra import refusal
+from infra.contract import Contract, Pool
+from infra.models import labels, routes, upkeep, workload
+from infra.models.release import Release
+
+ROLLOUTS = "argoproj.io/v1alpha1"
+TRAEFIK = "traefik.io/v1alpha1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelServiceArgs:
+    """A release, and the facts of the cluster that its pods depend on."""
+
+    release: Release
+    image: str
+    """By digest, as nodes pull it."""
+    environment: str
+    pool: Pool
+
+
+class ModelService(pulumi.ComponentResource):
+    """A model's Rollout, Services, routes, autoscaler and guards, in the namespace ``models``.
+
+    It does not own what changes by itself while it runs: the number of pods is the autoscaler's,
+    the weights of the split and the Services' selectors are Argo Rollouts'.
+    """
+
+    path: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("modelyard:models:ModelService", name, None, opts)
+        release = args.release
+        model = release.name
+
+        def metadata(object_name: str, **annotations: str) -> meta.v1.ObjectMetaArgs:
+            return meta.v1.ObjectMetaArgs(
+                name=object_name,
+                namespace=labels.NAMESPACE,
+                labels=labels.labels(model, args.environment),
+                annotations={f"pulumi.com/{key}": value for key, value in annotations.items()}
+                or None,
+            )
+
+        services = [
+            core.v1.Service(
+                f"{name}-{role}",
+                # The Rollout, which needs both Services, makes the pods that they would wait for.
+                metadata=metadata(object_name, skipAwait="true"),
+                spec=upkeep.ports(model),
+                opts=pulumi.ResourceOptions(parent=self, ignore_changes=["spec.selector"]),
+            )
+            for role, object_name in (
+                ("stable", labels.stable(model)),
+                ("canary", labels.canary(model)),
+            )
+        ]
+        transport = apiextensions.CustomResource(
+            f"{name}-transport",
+            api_version=TRAEFIK,
+            kind="ServersTransport",
+            metadata=metadata(model),
+            spec=routes.transport(),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        split = apiextensions.CustomResource(
+            f"{name}-split",
+            api_version=TRAEFIK,
+            kind="TraefikService",
+            metadata=metadata(model),
+            spec=routes.split(model),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[*services, transport],
+                ignore_changes=["spec.weighted.services"],
+            ),
+        )
+        connections = networking.v1.NetworkPolicy(
+            f"{name}-connections",
+            metadata=metadata(model),
+            spec=upkeep.connections(model),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        rollout = apiextensions.CustomResource(
+            f"{name}-rollout",
+            api_version=ROLLOUTS,
+            kind="Rollout",
+            metadata=metadata(model),
+            spec=workload.rollout(release, args.image, args.environment, args.pool),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[split, connections]),
+        )
+        autoscaling.v2.HorizontalPodAutoscaler(
+            f"{name}-scaling",
+            metadata=metadata(model),
+            spec=upkeep.scaling(release),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[rollout]),
+        )
+        policy.v1.PodDisruptionBudget(
+            f"{name}-disruption",
+            metadata=metadata(model),
+            spec=upkeep.disruption(model),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        middlewares = [
+            apiextensions.CustomResource(
+                f"{name}-{role}",
+                api_version=TRAEFIK,
+                kind="Middleware",
+                metadata=metadata(object_name),
+                spec=spec,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for role, object_name, spec in (
+                ("strip-prefix", routes.strip_name(model), routes.strip(model)),
+                ("retry", routes.retry_name(model), routes.retry()),
+            )
+        ]
+        apiextensions.CustomResource(
+            f"{name}-paths",
+            api_version=TRAEFIK,
+            kind="IngressRoute",
+            metadata=metadata(model),
+            spec=routes.paths(model),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[split, *middlewares]),
+        )
+        self.path = pulumi.Output.from_input(f"/{model}/")
+        self.register_outputs({"path": self.path})
+
+
+def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
+    """What a release needs in this cluster; raises Refusal when its pool cannot hold it."""
+    try:
+        pool = facts.pool(release.pool)
+    except KeyError:
+        known = ", ".join(pool.kind for pool in facts.pools)
+        raise refusal.Refusal(
+            f"release {release.name}: pool",
+            release.pool,
+            f"environment {facts.environment} has no such pool",
+            f"It has: {known}. Change serving.pool in bentos/{release.name}.yaml, or add the pool.",
+        ) from None
+    if release.gpus > pool.gpus_per_node:
+        raise refusal.Refusal(
+            f"release {release.name}: gpus",
+            release.gpus,
+            f"a node of pool {pool.name} has {pool.gpus_per_node}, and a pod runs on one node",
+            f"Set serving.gpus in bentos/{release.name}.yaml to at most {pool.gpus_per_node}.",
+        )
+    return ModelServiceArgs(
+        release=release,
+        image=f"{facts.registry.pull}/{release.name}@{release.digest}",
+        environment=facts.environment,
+        pool=pool,
+    )

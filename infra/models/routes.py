@@ -1,0 +1,90 @@
+"""How requests reach a model: the split between versions, the paths, and what guards them."""
+
+from infra.models import labels
+from infra.platform import gateway_names as gateway
+
+ANSWER_WITHIN = "30s"
+CONNECT_WITHIN = "2s"
+# Shorter than the 5 s after which BentoML's server closes an idle connection: a request must not
+# be sent on one that is just being closed.
+IDLE = "3s"
+
+
+def split(name: str) -> dict[str, object]:
+    """The TraefikService's spec as it is made; Argo Rollouts owns the weights from then on."""
+    return {
+        "weighted": {
+            "services": [
+                {
+                    "kind": "Service",
+                    "name": service,
+                    "port": labels.PORT,
+                    "serversTransport": name,
+                    "weight": weight,
+                }
+                for service, weight in ((labels.stable(name), 100), (labels.canary(name), 0))
+            ]
+        }
+    }
+
+
+def transport() -> dict[str, object]:
+    """How the gateway talks to a model's pods, and how long it waits for them."""
+    return {
+        "forwardingTimeouts": {
+            "dialTimeout": CONNECT_WITHIN,
+            "responseHeaderTimeout": ANSWER_WITHIN,
+            "idleConnTimeout": IDLE,
+        }
+    }
+
+
+def strip(name: str) -> dict[str, object]:
+    """Pods know nothing of the prefix under which the gateway shows them."""
+    return {"stripPrefix": {"prefixes": [f"/{name}"]}}
+
+
+def retry() -> dict[str, object]:
+    """Ask another pod when one cannot be connected to; a request that went out is not repeated."""
+    return {"retry": {"attempts": 3, "initialInterval": "50ms"}}
+
+
+def paths(name: str) -> dict[str, object]:
+    """The IngressRoute's spec: predictions need a token, health does not, metrics stay inside."""
+    shared = [
+        {"name": each, "namespace": gateway.NAMESPACE}
+        for each in (gateway.ERRORS, gateway.AUTH, gateway.BODY_LIMIT)
+    ]
+    own = [{"name": strip_name(name)}, {"name": retry_name(name)}]
+    service = [{"kind": "TraefikService", "name": name}]
+    health = " || ".join(f"Path(`/{name}/{page}`)" for page in ("healthz", "livez", "readyz"))
+    return {
+        "entryPoints": [gateway.ENTRY_POINT],
+        "tls": {},
+        "routes": [
+            {
+                "kind": "Rule",
+                "match": f"PathPrefix(`/{name}/`) && !Path(`/{name}/metrics`)",
+                "priority": 10,
+                "middlewares": [*shared, *own],
+                "services": service,
+            },
+            {
+                "kind": "Rule",
+                "match": health,
+                "priority": 20,
+                "middlewares": [shared[0], *own],
+                "services": service,
+            },
+        ],
+    }
+
+
+def strip_name(name: str) -> str:
+    """Name of the Middleware made by :func:`strip`."""
+    return f"{name}-strip-prefix"
+
+
+def retry_name(name: str) -> str:
+    """Name of the Middleware made by :func:`retry`."""
+    return f"{name}-retry"
