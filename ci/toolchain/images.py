@@ -53,7 +53,7 @@ class Archive:
 
 
 def names() -> list[str]:
-    """Images that nodes need, in the order of images.toml; bases such as bento-base are left out."""
+    """Images that nodes need, in the order of images.toml; not the bases, such as bento-base."""
     return [name for name, image in catalogue.load().image.items() if image.nodes]
 
 
@@ -186,6 +186,7 @@ def _wheels(lock: Path, target: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ImageError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    (target / ".lock").unlink(missing_ok=True)  # uv's own, and writable by everybody
 
 
 class _Buildah:
