@@ -15,6 +15,9 @@ from services.platform.doorkeeper.tokens import Tokens, UnsoundTokens
 
 logger = logging.getLogger("uvicorn.error")
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+"""The gateway sends what nothing serves with its own method: a POST to no model is a 404 too."""
+
 
 def doorkeeper(tokens: Tokens) -> Starlette:
     """Build the application around the tokens that open."""
@@ -80,7 +83,7 @@ def doorkeeper(tokens: Tokens) -> Starlette:
     app = Starlette(
         routes=[
             Route("/auth", auth),
-            Route("/errors/{status:int}", error),
+            Route("/errors/{status:int}", error, methods=METHODS),
             Route("/healthz", healthz),
             Route("/metrics", metrics),
         ],

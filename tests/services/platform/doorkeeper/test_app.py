@@ -147,3 +147,11 @@ def test_the_metrics_count_each_outcome_from_zero(app: Starlette) -> None:
     after = counted(app, "doorkeeper_auth_total")
     assert after == {("allowed",): 1, ("missing",): 1, ("wrong",): 1, ("unsound",): 0}
     assert counted(app, "doorkeeper_errors_total") == {("503",): 1}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_an_error_body_is_the_same_for_every_method(app: Starlette, method: str) -> None:
+    answer = ask(app, "/errors/404", method)
+
+    assert answer.status_code == 404
+    assert answer.json() == FAULTS[404].body()
