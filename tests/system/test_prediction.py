@@ -111,7 +111,7 @@ def test_predictions_are_counted_by_prometheus(
     gateway: httpx.Client, kubernetes: Kubernetes, example: dict[str, Any]
 ) -> None:
     def counted() -> float:
-        query = 'sum({__name__=~".+_requests?_total", modelyard_model="digits"})'
+        query = 'sum(modelyard_requests_total{model="digits", route="/v1/predict", code="200"})'
         path = "/api/v1/namespaces/monitoring/services/http:prometheus:9090/proxy/api/v1/query"
         result = kubernetes.get(path, query=query)["data"]["result"]
         return float(result[0]["value"][1]) if result else 0.0
