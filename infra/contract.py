@@ -1,8 +1,8 @@
 """The contract: typed facts that a cluster hands to what runs on it.
 
-Ansible writes it for a cluster of hosts, a person writes it for an existing one. Components ask it for
-what differs; no code tests an environment's name. It holds addresses and paths of secrets, never a
-secret.
+Ansible writes it for a cluster of hosts, a person writes it for an existing one. Components ask it
+for what differs; no code tests an environment's name. It holds addresses and paths of secrets,
+never a secret.
 """
 
 from pathlib import Path
@@ -81,6 +81,8 @@ class Contract(Part):
     images: dict[str, Image]
     crds: dict[str, Path]
     """Custom resource definitions by component (traefik, rollouts): a file or a folder of files."""
+    kubelets_certified: bool = False
+    """Whether kubelets serve certificates that the cluster's own CA signed."""
     promised: bool = False
     """True before a cluster exists: the addresses are the planned ones, and what only a cluster
     can tell (digests of images, secrets, definitions) is not known."""

@@ -1,0 +1,1 @@
+"""What every cluster gets: the Pulumi project `modelyard`. One component per file."""

@@ -1,0 +1,95 @@
+"""What all routes share: middlewares, the default certificate, and the answer to unknown paths."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from infra.contract import Contract
+from infra.platform import gateway_names as names
+from infra.platform import pods, spaces
+
+_API = "traefik.io/v1alpha1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutesArgs:
+    """The gateway's certificate and doorkeeper, and the definitions that its kinds need."""
+
+    contract: Contract
+    namespace: pulumi.Input[str]
+    certificate: pulumi.Input[str]
+    doorkeeper: pulumi.Input[str]
+    definitions: Sequence[pulumi.Resource]
+
+
+class Routes(pulumi.ComponentResource):
+    """Shared parts of the gateway. A model's own route is infra/models' work."""
+
+    def __init__(
+        self, name: str, args: RoutesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("modelyard:platform:Routes", name, None, opts)
+
+        options = pulumi.ResourceOptions(parent=self, depends_on=list(args.definitions))
+
+        def make(kind: str, called: str, spec: dict[str, Any]) -> None:
+            CustomResource(
+                f"{name}-{called}",
+                api_version=_API,
+                kind=kind,
+                metadata=pods.meta(args.contract, spaces.TRAEFIK, args.namespace, called),
+                spec=spec,
+                opts=options,
+            )
+
+        doorkeeper = {"name": args.doorkeeper, "port": names.DOORKEEPER_PORT}
+        # Traefik looks for the store of exactly this name.
+        store = {"defaultCertificate": {"secretName": args.certificate}}
+        make("TLSStore", "default", store)
+        for called, spec in _middlewares(doorkeeper).items():
+            make("Middleware", called, spec)
+        everything = {
+            "kind": "Rule",
+            "match": "PathPrefix(`/`)",
+            "priority": 1,  # every other route goes first
+            "middlewares": [{"name": names.NOT_FOUND}],
+            "services": [doorkeeper],
+        }
+        make(
+            "IngressRoute",
+            "everything-else",
+            {"entryPoints": [names.ENTRY_POINT], "tls": {}, "routes": [everything]},
+        )
+        self.register_outputs({})
+
+
+def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    host = f"{spaces.DOORKEEPER}.{spaces.GATEWAY}.svc.cluster.local"
+    return {
+        names.ERRORS: {
+            "errors": {
+                # Not 401: doorkeeper's answer has a header that this middleware would drop.
+                # Not 404, 405 and 422: these are the model's, with a body of its own.
+                "status": ["413", "429", "500-504"],
+                "query": "/errors/{status}",
+                "service": doorkeeper,
+            }
+        },
+        names.AUTH: {
+            "forwardAuth": {
+                "address": f"http://{host}:{names.DOORKEEPER_PORT}/auth",
+                "authRequestHeaders": ["Authorization"],
+            }
+        },
+        names.BODY_LIMIT: {
+            "buffering": {
+                "maxRequestBodyBytes": names.BODY_LIMIT_BYTES,
+                "memRequestBodyBytes": names.BODY_LIMIT_BYTES,
+            }
+        },
+        # The path is replaced, so that doorkeeper's own paths cannot be asked from outside.
+        names.NOT_FOUND: {"replacePath": {"path": "/errors/404"}},
+    }

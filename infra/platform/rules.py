@@ -1,0 +1,85 @@
+"""Recording and alerting rules, as data. No pulumi here: promtool runs tests over the same text."""
+
+from typing import Any
+
+import yaml
+
+from infra.platform import scrapes
+
+
+def rules() -> str:
+    """rules.yml."""
+    groups = [
+        {"name": "targets", "rules": [_down(), *map(_missing, scrapes.PERMANENT)]},
+        {"name": "gateway", "rules": [*_gateway(), _certificate()]},
+        {"name": "delivery", "rules": [_aborted()]},
+    ]
+    return yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
+
+
+def _alert(
+    name: str, expression: str, severity: str, summary: str, remedy: str, wait: str = "2m"
+) -> dict[str, Any]:
+    return {
+        "alert": name,
+        "expr": expression,
+        "for": wait,
+        "labels": {"severity": severity},
+        "annotations": {"summary": summary, "remedy": remedy},
+    }
+
+
+def _down() -> dict[str, Any]:
+    return _alert(
+        "TargetDown",
+        "up == 0",
+        "warning",
+        "{{ $labels.job }} at {{ $labels.instance }} does not answer.",
+        "Look at the pod: kubectl -n {{ $labels.namespace }} describe pod {{ $labels.pod }}",
+    )
+
+
+def _missing(job: str) -> dict[str, Any]:
+    return _alert(
+        "TargetMissing",
+        f'absent(up{{job="{job}"}})',
+        "warning",
+        f"{job} has no target at all.",
+        "Run `yard up`, which puts back what is missing.",
+    )
+
+
+def _gateway() -> list[dict[str, Any]]:
+    rate = "sum by (service) (rate(traefik_service_requests_total{%s}[5m]))"
+    errors, all_of_them = rate % 'code=~"5.."', rate % ""
+    record = "service:gateway_errors:ratio_rate5m"
+    return [
+        {"record": record, "expr": f"{errors} / {all_of_them}"},
+        _alert(
+            "GatewayErrors",
+            f"{record} > 0.05",
+            "critical",
+            "More than 5 % of requests to {{ $labels.service }} fail.",
+            "Look at `yard status` and `yard logs NAME`.",
+        ),
+    ]
+
+
+def _certificate() -> dict[str, Any]:
+    return _alert(
+        "CertificateEnds",
+        "min(traefik_tls_certs_not_after) - time() < 14 * 24 * 3600",
+        "warning",
+        "The gateway's certificate ends in less than two weeks.",
+        "Run `yard up`, which renews it.",
+    )
+
+
+def _aborted() -> dict[str, Any]:
+    return _alert(
+        "RolloutDegraded",
+        'max by (name, exported_namespace) (rollout_info{phase="Degraded"}) == 1',
+        "warning",
+        "The rollout of {{ $labels.name }} was aborted or makes no progress.",
+        "Look at `yard status`; release a version that works.",
+    )

@@ -1,0 +1,35 @@
+"""Names that the platform's parts call each other by: namespaces, components, ports.
+
+``infra/models`` may import this module; it makes no resources.
+"""
+
+STORAGE = "storage"
+REGISTRY = "registry"
+GATEWAY = "gateway"
+DELIVERY = "delivery"
+MONITORING = "monitoring"
+ACCELERATORS = "accelerators"
+MODELS = "models"
+
+# app.kubernetes.io/name of each component.
+PROVISIONER = "local-path-provisioner"
+DISTRIBUTION = "registry"
+TRAEFIK = "traefik"
+DOORKEEPER = "doorkeeper"
+ROLLOUTS = "argo-rollouts"
+METRICS_SERVER = "metrics-server"
+PROMETHEUS = "prometheus"
+DEVICE_PLUGIN = "gpu-device-plugin"
+
+# Names of container ports. Prometheus keeps the targets of a pod by them.
+METRICS_PORT = "metrics"
+MODEL_PORT = "http"
+MODEL_PORT_NUMBER = 3000
+
+MODEL_LABEL = "modelyard.dev/model"
+VERSION_LABEL = "modelyard.dev/version"
+SCRAPE_LABEL = "modelyard.dev/scrape"
+
+# What pods of models run as, and what the kubelet pulls their images with.
+MODEL_ACCOUNT = "model"
+PULL_SECRET = "registry-pull"  # noqa: S105 - the name of a Secret
