@@ -35,12 +35,11 @@ _OPTIONS = (
     # Else init-system-helpers brings usrmerge and with it all of perl, 50 MB.
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     '--customize-hook=rm -f "$1/etc/resolv.conf" "$1/etc/hostname"',
-    # Nobody changes user inside a container: no program keeps the bit that would let him.
-    '--customize-hook=find "$1" -xdev -type f -perm /6000 -exec chmod ug-s {} +',
     # The images' files get the time 0, which makes bytecode that checks times stale at every start.
     '--customize-hook=test ! -x "$1/usr/bin/python3" || chroot "$1" python3 -m compileall -q -f'
     " --invalidation-mode unchecked-hash /usr/lib/python3 /usr/lib/python3.*",
 )
+_NO_SETUID = '--customize-hook=find "$1" -xdev -type f -perm /6000 -exec chmod ug-s {} +'
 _ALWAYS = ["usr-is-merged"]
 _STEPS = ("updating", "downloading", "extracting", "installing", "cleaning", "creating tarball")
 
@@ -49,25 +48,30 @@ class DebianError(Exception):
     """A Debian tool that failed; the text says what was run and ends with what it said."""
 
 
-def base(name: str, packages: list[str], report: Report) -> Path:
-    """Tar of minbase plus ``packages``, from the store or made now (20 s quiet, 90 s under load).
+def base(name: str, packages: list[str], report: Report, *, setuid: bool = True) -> Path:
+    """Tar of minbase plus ``packages``, from the store or made now (15 s quiet, 90 s under load).
 
     The key is the suite, the packages and the options, so that an unchanged list is made once.
+    Without ``setuid`` no program keeps the bit that lets it change user: right for every image,
+    wrong for a host, whose sudo needs it.
     """
-    return base_entry(name, packages, report).file(TAR)
+    return base_entry(name, packages, report, setuid=setuid).file(TAR)
 
 
-def base_entry(name: str, packages: list[str], report: Report) -> store.Entry:
+def base_entry(
+    name: str, packages: list[str], report: Report, *, setuid: bool = True
+) -> store.Entry:
     """The base's entry: its tar, and packages.txt with ``NAME VERSION`` of all that is inside."""
     suite = manifest.load().debian.suite
+    options = _OPTIONS if setuid else (*_OPTIONS, _NO_SETUID)
 
     def make(folder: Path) -> None:
-        _mmdebstrap("minbase", [*packages, *_ALWAYS], folder / TAR, report, *_OPTIONS)
+        _mmdebstrap("minbase", [*packages, *_ALWAYS], folder / TAR, report, *options)
         (folder / PACKAGES).write_text(_installed(folder / TAR))
 
     return store.ensure(
         f"debian-{name}",
-        base_key(packages),
+        base_key(packages, setuid=setuid),
         version=suite,
         source=f"Debian {suite}: {' '.join(['minbase', *packages])}",
         make=make,
@@ -126,9 +130,9 @@ def versions(entry: store.Entry) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines)
 
 
-def base_key(packages: list[str]) -> str:
+def base_key(packages: list[str], *, setuid: bool = True) -> str:
     """Content key of a base with these packages."""
-    return _key(manifest.load().debian.suite, "minbase", packages)
+    return _key(manifest.load().debian.suite, "minbase", packages, str(setuid))
 
 
 def program_key(name: str) -> str:

@@ -31,7 +31,7 @@ def ensure(name: str, family: manifest.Family, report: Report) -> store.Entry:
 def module(family: manifest.Family, wrapper: Path) -> str:
     """The module that a wrapper exists for: the required one that holds the first binary."""
     package = next(iter(family.binaries.values()))
-    required = re.findall(
+    required: list[str] = re.findall(
         r"^(?:require )?\t?(\S+) v\S+", (wrapper / "go.mod").read_text(), re.MULTILINE
     )
     holders = [name for name in required if f"{package}/".startswith(f"{name}/")]

@@ -103,7 +103,7 @@ def _inputs(image: catalogue.Image) -> list[str]:
     inputs = [tools.family[family].key(manifest.wrapper(family)) for family in families]
     inputs += [debian.program_key(program) for program in sorted(image.programs.values())]
     if image.base is not None:
-        inputs.append(debian.base_key(tools.debian.bases[image.base]))
+        inputs.append(debian.base_key(tools.debian.bases[image.base], setuid=False))
     if image.uv:
         inputs.append(importlib.metadata.version("uv"))
     return inputs
@@ -133,11 +133,7 @@ def _make(name: str, image: catalogue.Image, reference: str, folder: Path, repor
     if image.uv:
         copies["/usr/local/bin/uv"] = Path(uv.find_uv_bin())
         versions.append(f"uv {importlib.metadata.version('uv')}")
-    base = (
-        debian.base(image.base, tools.debian.bases[image.base], report)
-        if image.base is not None
-        else None
-    )
+    base = _base(image.base, report) if image.base is not None else None
     scratch = places.cache() / "build"
     scratch.mkdir(parents=True, exist_ok=True)
     report(f"image {name}", 0, 0)
@@ -157,6 +153,10 @@ def _make(name: str, image: catalogue.Image, reference: str, folder: Path, repor
         build.commit(folder / ARCHIVE, reference)
 
 
+def _base(name: str, report: Report) -> Path:
+    return debian.base(name, manifest.load().debian.bases[name], report, setuid=False)
+
+
 def _lay(image: catalogue.Image, copies: dict[str, Path], tree: Path, report: Report) -> None:
     """Lay out under ``tree`` what the image has beyond its base."""
     for target, source in copies.items():
@@ -167,8 +167,7 @@ def _lay(image: catalogue.Image, copies: dict[str, Path], tree: Path, report: Re
     if image.certificates:
         bundle = tree / _BUNDLE
         bundle.parent.mkdir(parents=True)
-        python = manifest.load().debian.bases["python"]
-        bundle.write_bytes(debian.read(debian.base("python", python, report), _BUNDLE))
+        bundle.write_bytes(debian.read(_base("python", report), _BUNDLE))
     if image.service:
         for path in image.sources():
             place = tree / "app" / path.relative_to(places.REPOSITORY)
