@@ -47,7 +47,10 @@ class Delivery(pulumi.ComponentResource):
             speaks=[
                 policies.api_server(contract),
                 policies.name_service(),
-                policies.Talk(policies.component(spaces.MONITORING, spaces.PROMETHEUS), (9090,)),
+                policies.Talk(
+                    policies.component(spaces.MONITORING, spaces.PROMETHEUS),
+                    (spaces.PROMETHEUS_PORT,),
+                ),
             ],
         )
         pods.deployment(
@@ -58,7 +61,7 @@ class Delivery(pulumi.ComponentResource):
                 namespace=args.namespace,
                 account=account,
                 calls_api=True,
-                container=_container(contract),
+                containers=[_container(contract)],
                 volumes=[pods.scratch("tmp", "/tmp")[0]],  # noqa: S108 - in a container
             ),
             self,

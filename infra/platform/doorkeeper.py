@@ -78,7 +78,7 @@ class Doorkeeper(pulumi.ComponentResource):
                 account=account,
                 calls_api=False,
                 replicas=REPLICAS,
-                container=_container(contract),
+                containers=[_container(contract)],
                 volumes=[
                     # The whole folder: a file mounted alone never sees a changed token.
                     VolumeArgs(

@@ -85,7 +85,7 @@ class Gateway(pulumi.ComponentResource):
                 account=account,
                 calls_api=True,
                 replicas=REPLICAS,
-                container=_container(contract),
+                containers=[_container(contract)],
                 volumes=[pods.scratch("tmp", "/tmp")[0]],  # noqa: S108 - in a container
                 grace_seconds=60,
             ),

@@ -12,6 +12,7 @@ ENTRY_POINT = "websecure"
 ERRORS = "errors"
 AUTH = "auth"
 BODY_LIMIT = "body-limit"
+ANY_ERROR = "any-error"
 NOT_FOUND = "not-found"
 
 BODY_LIMIT_BYTES = 1024 * 1024

@@ -73,7 +73,7 @@ class Metrics(pulumi.ComponentResource):
                 namespace=args.namespace,
                 account=account,
                 calls_api=True,
-                container=_container(contract),
+                containers=[_container(contract)],
                 volumes=[
                     VolumeArgs(
                         name="certificate",

@@ -1,6 +1,5 @@
 """Prometheus: what happened, for as long as the environment keeps it."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,10 +24,13 @@ from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.contract import Contract
 from infra.platform import access, known, pods, policies, rules, scrapes, spaces
+from infra.platform.delivery import METRICS_PORT as ROLLOUTS_PORT
 from infra.platform.gateway import METRICS_PORT as TRAEFIK_PORT
 from infra.platform.gateway_names import DOORKEEPER_PORT
+from infra.platform.metrics import PORT as METRICS_SERVER_PORT
+from infra.platform.registry_settings import DEBUG_PORT as REGISTRY_PORT
 
-PORT = 9090
+PORT = spaces.PROMETHEUS_PORT
 GIB = 10
 _DATA = "/var/lib/prometheus"
 
@@ -85,7 +87,7 @@ class Monitoring(pulumi.ComponentResource):
                 account=account,
                 calls_api=True,
                 recreate=True,  # one writer on the volume
-                container=_container(contract, args.retention_days),
+                containers=[_container(contract, args.retention_days)],
                 volumes=[
                     VolumeArgs(
                         name="settings",
@@ -100,7 +102,7 @@ class Monitoring(pulumi.ComponentResource):
                 ],
                 # It reads its configuration when it starts.
                 annotations={
-                    "modelyard.dev/configuration": _digest(files),
+                    "modelyard.dev/configuration": pods.digest(files),
                     "modelyard.dev/credentials": known.checksum(contract, "ca.crt"),
                 },
                 grace_seconds=60,  # it writes what it has in memory
@@ -155,9 +157,9 @@ class Monitoring(pulumi.ComponentResource):
         metrics = {
             (spaces.GATEWAY, spaces.TRAEFIK): TRAEFIK_PORT,
             (spaces.GATEWAY, spaces.DOORKEEPER): DOORKEEPER_PORT,
-            (spaces.REGISTRY, spaces.DISTRIBUTION): 5001,
-            (spaces.DELIVERY, spaces.ROLLOUTS): 8090,
-            (spaces.MONITORING, spaces.METRICS_SERVER): 10250,
+            (spaces.REGISTRY, spaces.DISTRIBUTION): REGISTRY_PORT,
+            (spaces.DELIVERY, spaces.ROLLOUTS): ROLLOUTS_PORT,
+            (spaces.MONITORING, spaces.METRICS_SERVER): METRICS_SERVER_PORT,
         }
         policies.allow(
             name,
@@ -178,10 +180,6 @@ class Monitoring(pulumi.ComponentResource):
                 policies.name_service(),
             ],
         )
-
-
-def _digest(files: dict[str, str]) -> str:
-    return hashlib.sha256("\0".join(files.values()).encode()).hexdigest()
 
 
 def _container(contract: Contract, retention_days: int) -> ContainerArgs:

@@ -1,5 +1,6 @@
 """What every pod of the platform has: labels, limits, probes, and as few rights as can be."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -111,14 +112,19 @@ def scratch(name: str, path: str, size: str = "64Mi") -> tuple[VolumeArgs, Volum
     )
 
 
+def digest(files: Mapping[str, str]) -> str:
+    """A hash that changes with the files: as a pod's annotation it restarts the pods with them."""
+    return hashlib.sha256("\0".join(files.values()).encode()).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A Deployment of one container, as far as platform components differ from each other."""
+    """A Deployment, as far as platform components differ from each other."""
 
     contract: Contract
     component: str
     namespace: pulumi.Input[str]
-    container: ContainerArgs
+    containers: Sequence[ContainerArgs]
     account: ServiceAccount
     calls_api: bool
     """Whether the pod gets its account's token: only for those that speak to the API server."""
@@ -164,7 +170,7 @@ def deployment(
                     security_context=confined(),
                     termination_grace_period_seconds=work.grace_seconds,
                     topology_spread_constraints=_apart(selector) if work.replicas > 1 else None,
-                    containers=[work.container],
+                    containers=list(work.containers),
                     volumes=list(work.volumes),
                 ),
             ),

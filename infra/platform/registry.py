@@ -4,7 +4,6 @@ import base64
 from dataclasses import dataclass
 
 import pulumi
-import yaml
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
@@ -26,11 +25,9 @@ from pulumi_kubernetes.core.v1 import (
 
 from infra.contract import Contract
 from infra.platform import access, known, pods, policies, spaces
+from infra.platform import registry_settings as settings
 
-PORT = 5000
-DEBUG_PORT = 5001
-_SECRET = "/etc/registry-secret"  # noqa: S105 - a folder
-_FILES = {"tls.crt": "registry.crt", "tls.key": "registry.key", "htpasswd": "htpasswd"}
+_CREDENTIALS = ("registry.crt", "registry.key", "htpasswd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +41,7 @@ class RegistryArgs:
 
 
 class Registry(pulumi.ComponentResource):
-    """CNCF distribution. Both accounts may push: its htpasswd file knows no rights."""
+    """CNCF distribution behind a gate (docs/adr/0012). It collects no garbage by itself."""
 
     def __init__(
         self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None
@@ -52,17 +49,17 @@ class Registry(pulumi.ComponentResource):
         super().__init__("modelyard:platform:Registry", name, None, opts)
         contract, component = args.contract, spaces.DISTRIBUTION
         options = pulumi.ResourceOptions(parent=self)
-        account = access.account(name, contract, component, args.namespace, self)
-        settings = ConfigMap(
+        files = {"config.yml": settings.registry(), "routes.yml": settings.gate_routes()}
+        configuration = ConfigMap(
             f"{name}-settings",
             metadata=pods.meta(contract, component, args.namespace),
-            data={"config.yml": _settings()},
+            data=files,
             opts=options,
         )
         secret = Secret(
             f"{name}-secret",
             metadata=pods.meta(contract, component, args.namespace),
-            data={key: _hidden(contract, file) for key, file in _FILES.items()},
+            data=_secret(contract),
             opts=options,
         )
         claim = PersistentVolumeClaim(
@@ -75,6 +72,7 @@ class Registry(pulumi.ComponentResource):
             ),
             opts=options,
         )
+        prometheus = policies.component(spaces.MONITORING, spaces.PROMETHEUS)
         policies.allow(
             name,
             contract,
@@ -82,10 +80,8 @@ class Registry(pulumi.ComponentResource):
             component,
             self,
             hears=[
-                policies.Talk((), (PORT,)),
-                policies.Talk(
-                    policies.component(spaces.MONITORING, spaces.PROMETHEUS), (DEBUG_PORT,)
-                ),
+                policies.Talk((), (settings.GATE_PORT,)),
+                policies.Talk(prometheus, (settings.DEBUG_PORT,)),
             ],
         )
         pods.deployment(
@@ -94,31 +90,15 @@ class Registry(pulumi.ComponentResource):
                 contract=contract,
                 component=component,
                 namespace=args.namespace,
-                account=account,
+                account=access.account(name, contract, component, args.namespace, self),
                 calls_api=False,
                 recreate=True,  # one writer on the volume
-                container=_container(contract),
-                volumes=[
-                    VolumeArgs(
-                        name="settings",
-                        config_map=ConfigMapVolumeSourceArgs(name=settings.metadata.name),
-                    ),
-                    VolumeArgs(
-                        name="secret",
-                        secret=SecretVolumeSourceArgs(
-                            secret_name=secret.metadata.name, default_mode=0o440
-                        ),
-                    ),
-                    VolumeArgs(
-                        name="images",
-                        persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(
-                            claim_name=claim.metadata.name
-                        ),
-                    ),
-                ],
-                # It reads its certificate and its accounts only when it starts.
+                containers=[_registry(contract), _gate(contract)],
+                volumes=_volumes(configuration, secret, claim),
+                # Both read their files only when they start.
                 annotations={
-                    "modelyard.dev/credentials": known.checksum(contract, *_FILES.values())
+                    "modelyard.dev/configuration": pods.digest(files),
+                    "modelyard.dev/credentials": known.checksum(contract, *_CREDENTIALS),
                 },
             ),
             self,
@@ -143,12 +123,46 @@ class Registry(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _hidden(contract: Contract, file: str) -> pulumi.Output[str]:
-    content = pulumi.Output.secret(known.credential(contract, file))
-    return content.apply(lambda text: base64.b64encode(text.encode()).decode())
+def _secret(contract: Contract) -> dict[str, pulumi.Input[str]]:
+    def encoded(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    files = {"tls.crt": "registry.crt", "tls.key": "registry.key"}
+    hidden: dict[str, pulumi.Input[str]] = {
+        key: pulumi.Output.secret(known.credential(contract, file)).apply(encoded)
+        for key, file in files.items()
+    }
+    htpasswd = pulumi.Output.secret(known.credential(contract, "htpasswd"))
+    for who in ("readers", "writers"):
+        hidden[who] = htpasswd.apply(
+            lambda text, who=who: encoded(settings.accounts(text)[who])  # type: ignore[misc]
+        )
+    return hidden
 
 
-def _container(contract: Contract) -> ContainerArgs:
+def _volumes(
+    configuration: ConfigMap, secret: Secret, claim: PersistentVolumeClaim
+) -> list[VolumeArgs]:
+    return [
+        VolumeArgs(
+            name="settings",
+            config_map=ConfigMapVolumeSourceArgs(name=configuration.metadata.name),
+        ),
+        VolumeArgs(
+            name="secret",
+            secret=SecretVolumeSourceArgs(secret_name=secret.metadata.name, default_mode=0o440),
+        ),
+        VolumeArgs(
+            name="images",
+            persistent_volume_claim=PersistentVolumeClaimVolumeSourceArgs(
+                claim_name=claim.metadata.name
+            ),
+        ),
+        pods.scratch("tmp", "/tmp")[0],  # noqa: S108 - in a container
+    ]
+
+
+def _registry(contract: Contract) -> ContainerArgs:
     return ContainerArgs(
         name=spaces.DISTRIBUTION,
         image=known.image(contract, "modelyard/registry"),
@@ -157,50 +171,38 @@ def _container(contract: Contract) -> ContainerArgs:
         # It sends traces to a collector on localhost unless told otherwise.
         env=[EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none")],
         ports=[
-            ContainerPortArgs(name="https", container_port=PORT),
-            ContainerPortArgs(name=spaces.METRICS_PORT, container_port=DEBUG_PORT),
+            ContainerPortArgs(name=spaces.METRICS_PORT, container_port=settings.DEBUG_PORT),
         ],
         resources=pods.resources("50m", "64Mi", cpu_limit="2", memory_limit="512Mi"),
         security_context=pods.locked(),
-        startup_probe=pods.starting("/", "https", scheme="HTTPS"),
-        readiness_probe=pods.probe("/", "https", scheme="HTTPS"),
-        liveness_probe=pods.probe("/", "https", scheme="HTTPS", period=20),
+        startup_probe=pods.starting("/debug/health", spaces.METRICS_PORT),
+        readiness_probe=pods.probe("/debug/health", spaces.METRICS_PORT),
+        liveness_probe=pods.probe("/metrics", spaces.METRICS_PORT, period=20),
         volume_mounts=[
             VolumeMountArgs(name="settings", mount_path="/etc/registry", read_only=True),
-            VolumeMountArgs(name="secret", mount_path=_SECRET, read_only=True),
-            VolumeMountArgs(name="images", mount_path="/var/lib/registry"),
+            VolumeMountArgs(name="images", mount_path=settings.IMAGES),
         ],
     )
 
 
-def _settings() -> str:
-    """The registry's own configuration."""
-    return yaml.safe_dump(
-        {
-            "version": 0.1,
-            "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": True}},
-            "storage": {
-                "filesystem": {"rootdirectory": "/var/lib/registry"},
-                "delete": {"enabled": True},
-                "cache": {"blobdescriptor": "inmemory"},
-            },
-            "http": {
-                "addr": f":{PORT}",
-                # Redirects stay relative: nodes and this machine use different addresses.
-                "relativeurls": True,
-                "headers": {"X-Content-Type-Options": ["nosniff"]},
-                "tls": {
-                    "certificate": f"{_SECRET}/tls.crt",
-                    "key": f"{_SECRET}/tls.key",
-                    "minimumtls": "tls1.2",
-                },
-                "debug": {
-                    "addr": f":{DEBUG_PORT}",
-                    "prometheus": {"enabled": True, "path": "/metrics"},
-                },
-            },
-            "auth": {"htpasswd": {"realm": "modelyard", "path": f"{_SECRET}/htpasswd"}},
-            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
-        },
-        sort_keys=False,
+def _gate(contract: Contract) -> ContainerArgs:
+    return ContainerArgs(
+        name="gate",
+        image=known.image(contract, "modelyard/traefik"),
+        image_pull_policy="IfNotPresent",
+        args=settings.gate_arguments(),
+        ports=[
+            ContainerPortArgs(name="https", container_port=settings.GATE_PORT),
+            ContainerPortArgs(name="ping", container_port=settings.PING_PORT),
+        ],
+        resources=pods.resources("50m", "64Mi", cpu_limit="2", memory_limit="256Mi"),
+        security_context=pods.locked(),
+        startup_probe=pods.starting("/ping", "ping"),
+        readiness_probe=pods.probe("/ping", "ping"),
+        liveness_probe=pods.probe("/ping", "ping", period=20),
+        volume_mounts=[
+            VolumeMountArgs(name="settings", mount_path=settings.GATE, read_only=True),
+            VolumeMountArgs(name="secret", mount_path=settings.SECRET, read_only=True),
+            pods.scratch("tmp", "/tmp")[1],  # noqa: S108 - in a container
+        ],
     )

@@ -51,19 +51,35 @@ class Routes(pulumi.ComponentResource):
         make("TLSStore", "default", store)
         for called, spec in _middlewares(doorkeeper).items():
             make("Middleware", called, spec)
-        everything = {
+        routes = _everything_else(doorkeeper)
+        make(
+            "IngressRoute",
+            "everything-else",
+            {"entryPoints": [names.ENTRY_POINT], "tls": {}, "routes": routes},
+        )
+        self.register_outputs({})
+
+
+def _everything_else(doorkeeper: dict[str, Any]) -> list[dict[str, Any]]:
+    """Paths that no model has, and methods that HTTP has not: both get a body in JSON."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+    return [
+        {
             "kind": "Rule",
             "match": "PathPrefix(`/`)",
             "priority": 1,  # every other route goes first
             "middlewares": [{"name": names.NOT_FOUND}],
             "services": [doorkeeper],
-        }
-        make(
-            "IngressRoute",
-            "everything-else",
-            {"entryPoints": [names.ENTRY_POINT], "tls": {}, "routes": [everything]},
-        )
-        self.register_outputs({})
+        },
+        {
+            # Servers answer these by themselves, in plain text and before any code of ours runs.
+            "kind": "Rule",
+            "match": " && ".join(f"!Method(`{method}`)" for method in known),
+            "priority": 1000,
+            "middlewares": [{"name": names.ANY_ERROR}, {"name": names.NOT_FOUND}],
+            "services": [doorkeeper],
+        },
+    ]
 
 
 def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -74,6 +90,13 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 # Not 401: doorkeeper's answer has a header that this middleware would drop.
                 # Not 404, 405 and 422: these are the model's, with a body of its own.
                 "status": ["413", "429", "500-504"],
+                "query": "/errors/{status}",
+                "service": doorkeeper,
+            }
+        },
+        names.ANY_ERROR: {
+            "errors": {
+                "status": ["400-599"],
                 "query": "/errors/{status}",
                 "service": doorkeeper,
             }

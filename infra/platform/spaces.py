@@ -21,6 +21,7 @@ METRICS_SERVER = "metrics-server"
 PROMETHEUS = "prometheus"
 DEVICE_PLUGIN = "gpu-device-plugin"
 
+PROMETHEUS_PORT = 9090
 # Names of container ports. Prometheus keeps the targets of a pod by them.
 METRICS_PORT = "metrics"
 MODEL_PORT = "http"

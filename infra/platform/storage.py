@@ -129,7 +129,7 @@ class Storage(pulumi.ComponentResource):
                 account=account,
                 calls_api=True,
                 recreate=True,  # it elects no leader: two at once would make each volume twice
-                container=_container(contract, image, helper.metadata.name),
+                containers=[_container(contract, image, helper.metadata.name)],
                 volumes=[
                     VolumeArgs(
                         name="config",
