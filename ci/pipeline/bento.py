@@ -1,0 +1,132 @@
+"""`bentos/NAME.yaml`: how one model is trained, quantized, gated, packed and served."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from infra import places
+from infra.models.release import Replicas, Resources
+from infra.names import Version
+from infra.refusal import Refusal, check, read
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,49}")
+"""A model's folder is a Python package and its Service a DNS label; this is what both can be."""
+
+
+class Closed(BaseModel, extra="forbid", frozen=True):
+    """A part of the file: no unknown keys, no changes after load."""
+
+
+class Int8(Closed):
+    """The model's quantize.py runs with these parameters."""
+
+    method: Literal["int8"]
+    parameters: dict[str, Any]
+
+
+class NotQuantized(Closed):
+    """The float32 graph is served as it is."""
+
+    method: Literal["none"]
+    reason: Annotated[str, Field(min_length=10)]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Ratio = Annotated[float, Field(gt=0, le=10)]
+
+
+class Gates(Closed):
+    """Limits that the model must keep; ratios are of what is served to float32."""
+
+    accuracy_min: Share
+    accuracy_drop_max: Share
+    bytes_ratio_max: Ratio
+    cpu_ratio_max: Ratio
+    image_mb_max: Annotated[int, Field(gt=0, le=10_000)] = 160
+    metrics_min: dict[str, float] = {}
+    """Least values of further metrics of the model's evaluate.py."""
+    metrics_max: dict[str, float] = {}
+
+
+class Serving(Closed):
+    """What a release starts with; see infra.models.release."""
+
+    pool: Literal["cpu", "gpu"]
+    gpus: Annotated[int, Field(ge=0, le=16)] = 0
+    replicas: Replicas = Replicas()
+    resources: Resources
+
+
+class Bento(Closed):
+    """All of the file."""
+
+    version: Version
+    default: bool = False
+    service: Annotated[str, StringConstraints(pattern=r"^[\w.]+:\w+$")]
+    """Import path of the service: `package.module:Class`."""
+    requirements: str
+    """Lock file, with hashes, of what the image holds; relative to the repository."""
+    training: dict[str, Any]
+    quantization: Annotated[Int8 | NotQuantized, Field(discriminator="method")]
+    gates: Gates
+    serving: Serving
+
+
+def folder() -> Path:
+    """Where the files stand."""
+    return places.REPOSITORY / "bentos"
+
+
+def names() -> list[str]:
+    """Models that the checkout has a file for."""
+    return sorted(path.stem for path in folder().glob("*.yaml"))
+
+
+def path(name: str) -> Path:
+    """The file of one model."""
+    return folder() / f"{name}.yaml"
+
+
+def sources(name: str) -> Path:
+    """The folder with the model's code."""
+    return places.REPOSITORY / "services" / "models" / name
+
+
+def load(name: str) -> Bento:
+    """Load a model's file; raises Refusal for an unknown name and for anything unsound in it."""
+    where = path(name)
+    if not NAME.fullmatch(name) or not where.is_file():
+        known = ", ".join(names()) or "none"
+        raise Refusal("model", name, f"{where} does not exist", f"Known models: {known}.")
+    loaded = read(where, Bento)
+    if not (sources(name) / "service.py").is_file():
+        raise Refusal(
+            str(where),
+            name,
+            f"{sources(name)} has no service.py",
+            "Add the model's code there; docs/add-a-model.md says how.",
+        )
+    if not (places.REPOSITORY / loaded.requirements).is_file():
+        raise Refusal(
+            f"{where}: requirements",
+            loaded.requirements,
+            "the file does not exist",
+            "Set it to a lock file of the repository: services/serving/requirements.lock.",
+        )
+    _check_parameters(name, loaded, where)
+    return loaded
+
+
+def _check_parameters(name: str, loaded: Bento, where: Path) -> None:
+    """What the model's own code takes is a closed model of its own: parameters.py."""
+    module = import_module(f"services.models.{name}.parameters")
+    check(loaded.training, module.Training, where=f"{where}: training")
+    if isinstance(loaded.quantization, Int8):
+        check(
+            loaded.quantization.parameters,
+            module.Quantization,
+            where=f"{where}: quantization.parameters",
+        )

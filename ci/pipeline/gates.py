@@ -1,0 +1,128 @@
+"""Gates: a model that misses one is refused, with the limit, what was measured, and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ci.pipeline import bento
+from ci.pipeline.bento import Bento
+from infra.refusal import Refusal
+
+CPU_BATCH = "32"
+"""The gate's number of items in a call; services/models/make.py measures it."""
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One limit, and what was measured against it."""
+
+    key: str
+    limit: float
+    bound: Literal["least", "most"]
+    value: float
+    what: str
+    remedy: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the limit is kept. NaN keeps none."""
+        return self.value >= self.limit if self.bound == "least" else self.value <= self.limit
+
+    def document(self) -> dict[str, Any]:
+        """For the report."""
+        kept = {key: value for key, value in asdict(self).items() if key not in ("what", "remedy")}
+        return kept | {"passed": self.passed}
+
+
+def model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> list[Gate]:
+    """Gates that are known before anything is packed; raises Refusal for an unknown metric."""
+    return list(_model(name, loaded, evaluation))
+
+
+def _model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
+    gates = loaded.gates
+    before, after = evaluation["float32"], evaluation["served"]
+    metrics = after["metrics"]
+    train = "Train longer or on more data, or make the quantization gentler"
+    gentler = "Calibrate on more items, or drop limits set under quantization.parameters"
+    yield Gate(
+        key="accuracy_min",
+        limit=gates.accuracy_min,
+        bound="least",
+        value=metrics["accuracy"],
+        what=f"accuracy on the held-out split (float32: {before['metrics']['accuracy']:.4f})",
+        remedy=f"{train} (quantization.parameters).",
+    )
+    yield Gate(
+        key="accuracy_drop_max",
+        limit=gates.accuracy_drop_max,
+        bound="most",
+        value=before["metrics"]["accuracy"] - metrics["accuracy"],
+        what="accuracy lost by quantization",
+        remedy=f"{gentler}; or serve float32: quantization: {{method: none, reason: ...}}.",
+    )
+    yield Gate(
+        key="bytes_ratio_max",
+        limit=gates.bytes_ratio_max,
+        bound="most",
+        value=after["bytes"] / before["bytes"],
+        what="bytes of the graph to serve, divided by those of float32",
+        remedy="Quantize more kinds of operators, or raise the limit if size does not matter.",
+    )
+    yield Gate(
+        key="cpu_ratio_max",
+        limit=gates.cpu_ratio_max,
+        bound="most",
+        value=evaluation["cpu_seconds"][CPU_BATCH]["ratio"],
+        what=f"CPU time of {CPU_BATCH} items, divided by that of float32",
+        remedy="Serve float32 if quantization is no faster here, or raise the limit.",
+    )
+    where = bento.path(name)
+    limits: list[tuple[str, Literal["least", "most"], dict[str, float]]] = [
+        ("metrics_min", "least", gates.metrics_min),
+        ("metrics_max", "most", gates.metrics_max),
+    ]
+    for key, bound, wanted in limits:
+        for metric, limit in wanted.items():
+            if metric not in metrics:
+                raise Refusal(
+                    f"{where}: gates.{key}.{metric}",
+                    limit,
+                    f"the model's evaluate.py computes no such metric, only {', '.join(metrics)}",
+                    f"Remove {metric}, or compute it there.",
+                )
+            yield Gate(
+                key=f"{key}.{metric}",
+                limit=limit,
+                bound=bound,
+                value=metrics[metric],
+                what=f"{metric} on the held-out split",
+                remedy=f"{train}.",
+            )
+
+
+def image(loaded: Bento, compressed: int) -> Gate:
+    """The gate that is known when the image is built."""
+    return Gate(
+        key="image_mb_max",
+        limit=loaded.gates.image_mb_max,
+        bound="most",
+        value=compressed / MEGABYTE,
+        what="megabytes of the image, compressed",
+        remedy="Take packages out of the lock that `requirements` names.",
+    )
+
+
+def require(name: str, gates: list[Gate]) -> None:
+    """Refuse the model at the first gate that it misses."""
+    for gate in gates:
+        if not gate.passed:
+            raise Refusal(
+                f"{bento.path(name)}: gates.{gate.key}",
+                gate.limit,
+                f"the gate is missed: {gate.what} is {gate.value:.4f}, and must be at"
+                f" {gate.bound} {gate.limit:g}",
+                f"{gate.remedy} Nothing was pushed.",
+            )

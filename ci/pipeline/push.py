@@ -1,0 +1,74 @@
+"""Push an image to the environment's registry, by this machine's address and the push account."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from ci.report import Report
+from infra.contract import Contract
+
+
+class PushError(Exception):
+    """The image is not in the registry; the text says why and what to do."""
+
+
+class Pushable(Protocol):
+    """What a push needs to know of a built model."""
+
+    @property
+    def name(self) -> str:
+        """Repository in the registry."""
+
+    @property
+    def version(self) -> str:
+        """Tag, for people; nodes pull by digest."""
+
+    @property
+    def archive(self) -> Path:
+        """OCI archive with one image."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its manifest."""
+
+
+def push(built: Pushable, contract: Contract, report: Report) -> str:
+    """Copy the image to the registry; returns the digest that the registry gives it.
+
+    Passwords and trust come from files of the credentials folder, never from arguments.
+    """
+    target = f"docker://{contract.registry.push}/{built.name}:{built.version}"
+    report(f"pushing {built.name} {built.version}", 0, 1)
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "digest"
+        trust = ["--dest-cert-dir", str(contract.credentials / "trust")]
+        account = ["--authfile", str(contract.credentials / "docker-config.json")]
+        keep = ["--preserve-digests", "--digestfile", str(told)]
+        source = f"oci-archive:{built.archive}"
+        command = ["skopeo", "copy", "--quiet", *account, *trust, *keep, source, target]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode:
+            raise PushError(_explain(target, done.stderr, contract.environment))
+        digest = told.read_text().strip()
+    if digest != built.digest:
+        raise PushError(
+            f"{target} has the digest {digest}, the image that was built has {built.digest}."
+            " Something between this machine and the registry changes images. Nothing is released."
+        )
+    report(f"pushed {built.name} {built.version}", 1, 1)
+    return digest
+
+
+def _explain(target: str, said: str, environment: str) -> str:
+    said = said.strip()[-1500:]
+    if "connection refused" in said or "i/o timeout" in said:
+        remedy = f"The registry does not answer. Run `yard up {environment}`, then ship again."
+    elif "unauthorized" in said or "authentication required" in said:
+        remedy = f"The registry refused the push account. Run `yard up {environment}`, which repairs"
+        remedy += " credentials and registry together."
+    elif "certificate" in said:
+        remedy = f"The registry's certificate is not this environment's. Run `yard up {environment}`."
+    else:
+        remedy = "Look at the registry's log, then ship again."
+    return f"{target} was not pushed: {said}\n{remedy}"
