@@ -1,0 +1,222 @@
+"""What Argo Rollouts does with a model now, and the two decisions about a canary.
+
+Promoting and aborting are the patches of the `kubectl argo rollouts` plugin (argo-rollouts v1.8.3,
+pkg/kubectl-argo-rollouts/cmd): the controller does the rest.
+"""
+
+import time
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from pydantic import BaseModel
+
+from ci.pipeline import cluster, rollout_state, trouble
+from ci.pipeline.cluster import PATIENCE_S
+from ci.pipeline.rollout_state import (
+    GROUP,
+    ROLLOUTS,
+    VERSION,
+    Observed,
+    VersionWeight,
+    ask,
+    custom,
+    observed,
+    versions,
+)
+from ci.report import Report
+from infra import contract
+from infra.environment import Environment
+from infra.models import labels, release, workload
+from infra.refusal import Refusal
+
+MERGE = "application/merge-patch+json"
+LOOK_S = 1.0
+
+# A new release begins with the conditions of the old one, and pods may fail once before they start.
+DEGRADED_S = 20.0
+HOPELESS_S = 60.0
+
+
+class RolloutFailed(Exception):  # noqa: N818 - it reads as what happened
+    """A roll-out does not come to its end; the text names the pods, the reasons and the remedy."""
+
+
+class Service(BaseModel, frozen=True):
+    """A model as its callers see it."""
+
+    name: str
+    url: str
+    token_file: str
+    ca_file: str
+    versions: list[VersionWeight]
+
+
+def status(environment: Environment) -> list[Service]:
+    """All models of an environment, with the versions that get requests."""
+    facts = contract.load(environment)
+    with cluster.connect(facts) as connection:
+        return [
+            Service(
+                name=name,
+                url=f"{facts.gateway.url}/{name}",
+                token_file=str(facts.credentials / "token"),
+                ca_file=str(facts.credentials / "ca.crt"),
+                versions=versions(ask(connection, facts, name)),
+            )
+            for name in _names(connection)
+        ]
+
+
+def observe(environment: Environment, name: str) -> Observed:
+    """One roll-out now; raises Refusal when the environment has no such model."""
+    facts = contract.load(environment)
+    with cluster.connect(facts) as connection:
+        return observed(name, ask(connection, facts, name))
+
+
+def promote(environment: Environment, name: str) -> None:
+    """Let a paused canary go on to all requests; it has no effect on one that does already.
+
+    Raises Refusal when no canary is under way, or when it has not reached its weight yet.
+    """
+    _released_as_canary(environment, name)
+    facts = contract.load(environment)
+    with cluster.connect(facts) as connection:
+        found = ask(connection, facts, name)
+        if found.status.get("abort"):
+            raise _refusal(
+                name, "its canary was aborted", f"End it: {_yard('abort', environment, name)}"
+            )
+        if found.current == found.stable or found.beyond_pause:
+            return
+        if not found.status.get("pauseConditions"):
+            raise _refusal(
+                name,
+                f"its canary has not reached its weight yet: {found.status.get('message')}",
+                f"Wait until `yard status {environment.name}` shows the weight.",
+            )
+        _patch_status(connection, name, {"pauseConditions": None})
+
+
+def abort(environment: Environment, name: str) -> None:
+    """Send all requests to the stable version again; it has no effect on an aborted roll-out.
+
+    Raises Refusal when what should run is the stable version already.
+    """
+    facts = contract.load(environment)
+    with cluster.connect(facts) as connection:
+        found = ask(connection, facts, name)
+        if found.current == found.stable or not found.stable:
+            raise _refusal(
+                name,
+                "no other version than the stable one is being rolled out",
+                f"See `yard status {environment.name}`.",
+            )
+        if not found.status.get("abort"):
+            _patch_status(connection, name, {"abort": True})
+
+
+def wait(
+    environment: Environment, name: str, report: Report, digest: str | None = None
+) -> Observed:
+    """Wait until a roll-out is healthy, or pauses at its canary's weight.
+
+    ``digest`` is what must be rolled out. Raises RolloutFailed when something else is, when pods
+    cannot start, or when the Rollout's own deadline is over.
+    """
+    facts = contract.load(environment)
+    started = time.monotonic()
+    degraded = hopeless = started
+    while True:
+        with cluster.connect(facts) as connection:
+            found = ask(connection, facts, name)
+            seen = observed(name, found)
+            pods = rollout_state.pods(connection, name, found.current)
+            now = time.monotonic()
+            report(f"{name}: {seen.message or seen.phase}", seen.ready, seen.wanted)
+            if digest is not None and seen.digest != digest:
+                raise RolloutFailed(
+                    f"{name} rolls out {seen.digest} instead of {digest}. Somebody else shipped at "
+                    f"the same time: look at `yard status {environment.name}`, then ship again."
+                )
+            if seen.phase == "Healthy" or (seen.phase == "Paused" and found.at_weight):
+                return seen
+            degraded = degraded if seen.phase == "Degraded" else now
+            hopeless = hopeless if trouble.hopeless(pods) else now
+            if (
+                now - degraded > DEGRADED_S
+                or now - hopeless > HOPELESS_S
+                or now - started > workload.DEADLINE_SECONDS
+            ):
+                raise RolloutFailed(
+                    f"{name} {seen.digest} is not rolled out: {seen.message or seen.phase}; "
+                    f"{trouble.explain(connection, pods) or 'it has no pods'}. The stable version "
+                    f"keeps its requests; see `yard logs {name} --in {environment.name}`."
+                )
+        time.sleep(LOOK_S)
+
+
+def wait_aborted(environment: Environment, name: str, report: Report) -> Observed:
+    """Wait until the stable version gets all requests again; raises RolloutFailed when it does not.
+
+    The roll-out stays degraded until its template is the stable one again, so write that down
+    (``release.abandon``) and run ``up`` of the models.
+    """
+    started = time.monotonic()
+    while True:
+        seen = observe(environment, name)
+        weights = {one.digest: one.weight for one in seen.versions}
+        report(f"{name}: {seen.message or seen.phase}", 0, 0)
+        if weights.get(seen.digest) == 0 and seen.phase == "Degraded":
+            return seen
+        if time.monotonic() - started > HOPELESS_S:
+            raise RolloutFailed(
+                f"{name}: the canary still gets {weights.get(seen.digest)} % of the requests a "
+                f"minute after the abort ({seen.message}). Argo Rollouts should have moved them: "
+                f"see its pods in `yard status {environment.name}`."
+            )
+        time.sleep(LOOK_S)
+
+
+def _names(connection: client.ApiClient) -> list[str]:
+    try:
+        listed = custom(connection).list_namespaced_custom_object(
+            GROUP, VERSION, labels.NAMESPACE, ROLLOUTS, _request_timeout=PATIENCE_S
+        )
+    except ApiException as error:
+        if error.status != 404:
+            raise
+        return []  # the platform, which brings the kind, is not there yet
+    return sorted(item["metadata"]["name"] for item in listed["items"])
+
+
+def _released_as_canary(environment: Environment, name: str) -> None:
+    released = release.read(environment, name)
+    if released is None or released.weight is None:
+        raise _refusal(
+            name,
+            "it has no canary",
+            f"Ship one: `yard ship {name} --to {environment.name} --version V --canary WEIGHT`.",
+        )
+
+
+def _refusal(name: str, rule: str, remedy: str) -> Refusal:
+    return Refusal("model", name, rule, remedy)
+
+
+def _yard(verb: str, environment: Environment, name: str) -> str:
+    return f"`yard {verb} {name} --in {environment.name}`."
+
+
+def _patch_status(connection: client.ApiClient, name: str, values: dict[str, object]) -> None:
+    custom(connection).patch_namespaced_custom_object_status(
+        GROUP,
+        VERSION,
+        labels.NAMESPACE,
+        ROLLOUTS,
+        name,
+        {"status": values},
+        field_manager="yard",
+        _content_type=MERGE,
+        _request_timeout=PATIENCE_S,
+    )
