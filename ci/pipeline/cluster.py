@@ -22,7 +22,8 @@ class ClusterError(Exception):
 def connect(contract: Contract) -> Iterator[client.ApiClient]:
     """Connect without retries: a person waits. Raises ClusterError for whatever goes wrong."""
     settings = client.Configuration()
-    config.load_kube_config(str(contract.kubeconfig), client_configuration=settings)
+    load: Any = config.load_kube_config
+    load(str(contract.kubeconfig), client_configuration=settings)
     settings.retries = 0
     # A proxy of the machine must not get between it and its own cluster.
     settings.proxy = None

@@ -63,7 +63,7 @@ def read(name: str) -> Status:
     loaded = environment.load(name)
     facts = contract.load(loaded)
     with cluster.connect(facts) as connection:
-        nodes = client.CoreV1Api(connection).list_node(_request_timeout=PATIENCE_S).items
+        nodes: list[Any] = client.CoreV1Api(connection).list_node(_request_timeout=PATIENCE_S).items
         return Status(
             environment=name,
             supply=supply.resolve(loaded),
@@ -78,7 +78,7 @@ def read(name: str) -> Status:
         )
 
 
-def _node(node: client.V1Node) -> Node:
+def _node(node: Any) -> Node:
     labels = node.metadata.labels or {}
     ready = any(
         condition.type == "Ready" and condition.status == "True"
@@ -93,7 +93,7 @@ def _node(node: client.V1Node) -> Node:
     )
 
 
-def _pool(pool: contract.Pool, nodes: list[client.V1Node]) -> PoolState:
+def _pool(pool: contract.Pool, nodes: list[Any]) -> PoolState:
     gpus = sum(
         int((node.status.allocatable or {}).get("nvidia.com/gpu", 0))
         for node in nodes
@@ -103,20 +103,21 @@ def _pool(pool: contract.Pool, nodes: list[client.V1Node]) -> PoolState:
 
 
 def _components(connection: client.ApiClient, facts: Contract) -> list[Component]:
-    apps = client.AppsV1Api(connection)
-    selector = f"modelyard.dev/environment={facts.environment}"
-    found: list[Component] = []
-    for listing in (
-        apps.list_deployment_for_all_namespaces,
-        apps.list_stateful_set_for_all_namespaces,
-    ):
-        for item in listing(label_selector=selector, _request_timeout=PATIENCE_S).items:
-            found.append(_component(item, item.status.ready_replicas, item.spec.replicas))
-    for item in apps.list_daemon_set_for_all_namespaces(
-        label_selector=selector, _request_timeout=PATIENCE_S
-    ).items:
-        state = item.status
-        found.append(_component(item, state.number_ready, state.desired_number_scheduled))
+    apps: Any = client.AppsV1Api(connection)
+    only = {
+        "label_selector": f"modelyard.dev/environment={facts.environment}",
+        "_request_timeout": PATIENCE_S,
+    }
+    several = [
+        *apps.list_deployment_for_all_namespaces(**only).items,
+        *apps.list_stateful_set_for_all_namespaces(**only).items,
+    ]
+    everywhere = apps.list_daemon_set_for_all_namespaces(**only).items
+    found = [_component(one, one.status.ready_replicas, one.spec.replicas) for one in several]
+    found += [
+        _component(one, one.status.number_ready, one.status.desired_number_scheduled)
+        for one in everywhere
+    ]
     return sorted(found, key=lambda one: (one.namespace, one.name))
 
 
