@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apiextensions, autoscaling, core, meta, networking, policy
+from pulumi_kubernetes import apiextensions, autoscaling, core, meta, policy
 
 from infra import refusal
 from infra.contract import Contract, Pool
+from infra.environment import Environment
 from infra.models import labels, routes, upkeep, workload
-from infra.models.release import Release
+from infra.models.release import Release, releases
 
 ROLLOUTS = "argoproj.io/v1alpha1"
 TRAEFIK = "traefik.io/v1alpha1"
@@ -29,7 +30,8 @@ class ModelService(pulumi.ComponentResource):
     """A model's Rollout, Services, routes, autoscaler and guards, in the namespace ``models``.
 
     It does not own what changes by itself while it runs: the number of pods is the autoscaler's,
-    the weights of the split and the Services' selectors are Argo Rollouts'.
+    the weights of the split and the Services' selectors are Argo Rollouts'. Who may connect to its
+    pods is the namespace's, which infra/platform makes.
     """
 
     path: pulumi.Output[str]
@@ -83,19 +85,13 @@ class ModelService(pulumi.ComponentResource):
                 ignore_changes=["spec.weighted.services"],
             ),
         )
-        connections = networking.v1.NetworkPolicy(
-            f"{name}-connections",
-            metadata=metadata(model),
-            spec=upkeep.connections(model),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
         rollout = apiextensions.CustomResource(
             f"{name}-rollout",
             api_version=ROLLOUTS,
             kind="Rollout",
             metadata=metadata(model),
             spec=workload.rollout(release, args.image, args.environment, args.pool),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[split, connections]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[split]),
         )
         autoscaling.v2.HorizontalPodAutoscaler(
             f"{name}-scaling",
@@ -133,6 +129,17 @@ class ModelService(pulumi.ComponentResource):
         )
         self.path = pulumi.Output.from_input(f"/{model}/")
         self.register_outputs({"path": self.path})
+
+
+def wanted(environment: Environment, facts: Contract) -> list[ModelServiceArgs]:
+    """What should run in an environment.
+
+    Raises RunError with a refusal's words, which Pulumi shows without a stack trace.
+    """
+    try:
+        return [arguments(release, facts) for release in releases(environment)]
+    except refusal.Refusal as refused:
+        raise pulumi.RunError(str(refused)) from refused
 
 
 def arguments(release: Release, facts: Contract) -> ModelServiceArgs:

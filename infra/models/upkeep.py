@@ -1,16 +1,12 @@
-"""What keeps a model up without anybody watching: scaling, drains, and who may talk to it."""
+"""What keeps a model up without anybody watching: scaling, drains, and its Services."""
 
-from pulumi_kubernetes import autoscaling, core, meta, networking, policy
+from pulumi_kubernetes import autoscaling, core, meta, policy
 
 from infra.models import labels
 from infra.models.release import Release
-from infra.platform import spaces
 
 CPU_PERCENT = 70
 """Of the requested cores, averaged over pods, at which the autoscaler adds one."""
-
-ASKERS = {spaces.GATEWAY: spaces.TRAEFIK, spaces.MONITORING: spaces.PROMETHEUS}
-"""Who may connect to a model's pods, by namespace: for predictions, and for metrics."""
 
 
 def scaling(release: Release) -> autoscaling.v2.HorizontalPodAutoscalerSpecArgs:
@@ -40,30 +36,6 @@ def disruption(name: str) -> policy.v1.PodDisruptionBudgetSpecArgs:
     return policy.v1.PodDisruptionBudgetSpecArgs(
         max_unavailable=1,
         selector=meta.v1.LabelSelectorArgs(match_labels=labels.selector(name)),
-    )
-
-
-def connections(name: str) -> networking.v1.NetworkPolicySpecArgs:
-    """The gateway and the metrics' reader come in, and nothing goes out."""
-    return networking.v1.NetworkPolicySpecArgs(
-        pod_selector=meta.v1.LabelSelectorArgs(match_labels=labels.selector(name)),
-        policy_types=["Ingress", "Egress"],
-        ingress=[
-            networking.v1.NetworkPolicyIngressRuleArgs(
-                from_=[
-                    networking.v1.NetworkPolicyPeerArgs(
-                        namespace_selector=meta.v1.LabelSelectorArgs(
-                            match_labels={"kubernetes.io/metadata.name": namespace}
-                        ),
-                        pod_selector=meta.v1.LabelSelectorArgs(
-                            match_labels={"app.kubernetes.io/name": component}
-                        ),
-                    )
-                    for namespace, component in ASKERS.items()
-                ],
-                ports=[networking.v1.NetworkPolicyPortArgs(port=labels.PORT, protocol="TCP")],
-            )
-        ],
     )
 
 

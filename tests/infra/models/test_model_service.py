@@ -7,8 +7,9 @@ import pytest
 
 from infra import refusal
 from infra.contract import Contract
+from infra.environment import Environment
 from infra.models import release as releasing
-from infra.models.model_service import ModelService, arguments
+from infra.models.model_service import ModelService, arguments, wanted
 from infra.models.release import Release
 from tests.infra.models.conftest import Engine
 
@@ -50,7 +51,6 @@ def test_it_registers_everything_that_one_model_needs(
         "IngressRoute",
         "Middleware",
         "Middleware",
-        "NetworkPolicy",
         "PodDisruptionBudget",
         "Rollout",
         "ServersTransport",
@@ -280,6 +280,24 @@ def test_a_release_for_a_pool_that_the_cluster_lacks_is_refused(
         arguments(changed(release, pool="gpu", gpus=1), without)
 
 
+def test_the_program_runs_every_release_of_the_environment(
+    here: Environment, release: Release, facts: Contract
+) -> None:
+    for name in ("wine", "digits"):
+        releasing.write(here, changed(release, name=name))
+
+    assert [one.release.name for one in wanted(here, facts)] == ["digits", "wine"]
+
+
+def test_an_unsound_release_ends_the_program_without_a_stack_trace(
+    here: Environment, release: Release, facts: Contract
+) -> None:
+    releasing.write(here, release).write_text("colour: red")
+
+    with pytest.raises(pulumi.RunError, match=r"digits\.yaml"):
+        wanted(here, facts)
+
+
 def test_more_gpus_than_a_node_has_are_refused(release: Release, facts: Contract) -> None:
     with pytest.raises(refusal.Refusal, match=r"gpus is 3.*has 2.*at most 2"):
         arguments(changed(release, pool="gpu", gpus=3), facts)
@@ -311,25 +329,6 @@ def test_a_leaving_pod_answers_until_the_gateway_has_heard_of_it(
         engine.one("ServersTransport")["spec"]["forwardingTimeouts"]["responseHeaderTimeout"][:-1]
     )
     assert pod(engine)["terminationGracePeriodSeconds"] > drain + answer
-
-
-def test_only_the_gateway_and_the_metrics_reader_may_connect(
-    engine: Engine, release: Release, facts: Contract
-) -> None:
-    build(engine, release, facts)
-
-    spec = engine.one("NetworkPolicy")["spec"]
-    assert spec["podSelector"] == {"matchLabels": {"modelyard.dev/model": "digits"}}
-    assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert "egress" not in spec
-    (rule,) = spec["ingress"]
-    assert {
-        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: peer[
-            "podSelector"
-        ]["matchLabels"]["app.kubernetes.io/name"]
-        for peer in rule["from"]
-    } == {"gateway": "traefik", "monitoring": "prometheus"}
-    assert rule["ports"] == [{"port": 3000, "protocol": "TCP"}]
 
 
 def test_a_drain_may_take_a_lone_pod(engine: Engine, release: Release, facts: Contract) -> None:
