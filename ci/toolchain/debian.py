@@ -1,7 +1,8 @@
-"""Debian: root file systems for images, single programs out of packages.
+"""Debian: root file systems, single programs out of packages, what this machine itself needs.
 
-    tar = debian.base("python", ["ca-certificates", "python3"], report)     # minbase + packages
-    promtool = debian.program("promtool", report)                           # a file of a package
+    tar = debian.base("node", ["systemd", "sudo"], report)   # minbase + packages
+    promtool = debian.program("promtool", report)            # a file of a package
+    debian.require(report)                                   # installs what this machine lacks
 
 A base is a tar of a root file system without device nodes, caches, manual pages and translations.
 It holds nothing of this machine: no certificate authority, no resolver, no host name. mmdebstrap
@@ -13,12 +14,14 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 from ci.report import Report
 from ci.toolchain import manifest, store
+from infra import refusal
 
 TAR = "base.tar"
 PACKAGES = "packages.txt"
@@ -41,6 +44,8 @@ _OPTIONS = (
 )
 _NO_SETUID = '--customize-hook=find "$1" -xdev -type f -perm /6000 -exec chmod ug-s {} +'
 _ALWAYS = ["usr-is-merged"]
+_IS_DEBIAN = {"debian", "ubuntu"}
+_STATUS = re.compile(r"(?:dl|pm)status:[^:]*:([0-9.]+):(.*)")
 _STEPS = ("updating", "downloading", "extracting", "installing", "cleaning", "creating tarball")
 
 
@@ -159,6 +164,55 @@ def _mmdebstrap(
     follow(command, os.environ | {"SOURCE_DATE_EPOCH": "0"}, _STEPS, report)
 
 
+def missing(packages: list[str] | None = None) -> list[str]:
+    """Those of ``packages`` (default: [debian.packages]) that this machine has not installed."""
+    wanted = manifest.load().debian.packages if packages is None else packages
+    if not shutil.which("dpkg-query"):
+        return list(wanted)
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\\n", *wanted]
+    said = subprocess.run(query, capture_output=True, text=True).stdout  # 1 when one is unknown
+    present = {line.split()[1] for line in said.splitlines() if line.startswith("installed ")}
+    return [package for package in wanted if package not in present]
+
+
+def require(report: Report, packages: list[str] | None = None) -> list[str]:
+    """Install what is missing of ``packages`` (default: [debian.packages]); returns what it was.
+
+    Refusal when this is not root on Debian or Ubuntu, with the command that root should run.
+    """
+    absent = missing(packages)
+    if not absent:
+        return []
+    install = ["apt-get", "install", "--yes", "--no-install-recommends"]
+    refused = refusal.Refusal(
+        "packages of this machine",
+        " ".join(absent),
+        "they are not installed, and only root on Debian or Ubuntu can install them",
+        f"As root, run: apt-get update && {' '.join([*install, *absent])}",
+    )
+    if os.geteuid() != 0 or not _IS_DEBIAN.intersection(system().values()):
+        raise refused
+    variables = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    report("apt-get update", 0, 0)
+    follow(["apt-get", "update", "--quiet"], variables, (), report)
+    # Status-Fd 1: percentages among the output, in lines that begin with dlstatus or pmstatus.
+    progress = ["--option", "APT::Status-Fd=1", "--option", "Dpkg::Use-Pty=0", "--quiet"]
+    follow([*install, *progress, *absent], variables, (), report)
+    if left := missing(absent):
+        raise DebianError(f"apt-get installed {' '.join(absent)}, but dpkg lacks {' '.join(left)}.")
+    return absent
+
+
+def system(path: Path = Path("/etc/os-release")) -> dict[str, str]:
+    """ID, VERSION_ID and the rest of this machine's os-release; empty where there is none."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.split("=", 1) for line in lines if "=" in line)
+    return {key: value.strip('"') for key, value in pairs}
+
+
 def _installed(tar: Path) -> str:
     status = read(tar, "var/lib/dpkg/status").decode()
     lines = []
@@ -198,6 +252,7 @@ def follow(
             for number, step in enumerate(steps):
                 if step in line.lower():
                     report(f"{command[0]}: {step}", number, len(steps))
+            if found := _STATUS.match(line):
+                report(f"{command[0]}: {found[2]}", int(float(found[1])), 100)
     if process.returncode:
         raise DebianError(f"{' '.join(command)} failed:\n{''.join(said)[-2000:]}")
-    report(f"{command[0]}: done", len(steps), len(steps))

@@ -4,12 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from ci.report import Report
 from ci.toolchain import manifest, store
-from infra import places
+from infra import refusal
 
 
 class BuildError(Exception):
@@ -24,7 +23,7 @@ def ensure(name: str, family: manifest.Family, report: Report) -> store.Entry:
         family.key(wrapper),
         version=family.version,
         source=f"Go module {module(family, wrapper)} {family.version}",
-        make=lambda folder: _build(name, family, wrapper, folder, report),
+        make=lambda folder: _build(family, wrapper, folder, report),
     )
 
 
@@ -42,67 +41,88 @@ def module(family: manifest.Family, wrapper: Path) -> str:
     return max(holders, key=len)
 
 
-def _build(name: str, family: manifest.Family, wrapper: Path, folder: Path, report: Report) -> None:
-    scratch = places.cache() / "build"
-    scratch.mkdir(parents=True, exist_ok=True)
-    for leftover in scratch.glob(
-        f"{name}-*"
-    ):  # the store's lock is held: no other build of it runs
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as caches:
-        environment = os.environ | {
-            "CGO_ENABLED": "0",
-            "GOCACHE": f"{caches}/build",
-            "GOMODCACHE": f"{caches}/modules",
-            # modcacherw: else the folder cannot be deleted without a chmod of every directory.
-            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false -trimpath",
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-            "GOTMPDIR": caches,
-        }
-        report("downloading modules", 0, 1)
-        packages = list(family.binaries.values())
-        listed = _go(["list", "-deps", *packages], wrapper, environment)
-        total = len(listed.splitlines())
-        flags = " ".join(["-s -w", *(f"-X {key}={value}" for key, value in family.ldflags.items())])
-        (folder / "bin").mkdir()
-        compiled = 0
-        for binary, package in family.binaries.items():
-            target = folder / "bin" / binary
-            command = ["go", "build", "-v", "-ldflags", flags, "-o", str(target), package]
-            with subprocess.Popen(
-                command, cwd=wrapper, env=environment, stderr=subprocess.PIPE, text=True
-            ) as process:
-                assert process.stderr is not None
-                said: list[str] = []
-                for line in process.stderr:
-                    said.append(line)
-                    compiled += 1
-                    report(f"compiling {binary}", min(compiled, total), total)
-            if process.returncode:
-                raise BuildError(_failure(command, "".join(said)))
-        _copy_files(family, wrapper, folder, environment)
+def toolchain() -> str:
+    """Version of Go on this machine; Refusal when it is absent or older than tools.toml asks."""
+    minimum = manifest.load().go.minimum
+    remedy = f"Install Go {minimum} or newer, so that `go version` answers, and run this again."
+    try:
+        said = go(["env", "GOVERSION"], manifest.HERE, dict(os.environ) | {"GOTOOLCHAIN": "local"})
+    except FileNotFoundError:
+        raise refusal.Refusal("go", None, "it is not on PATH", remedy) from None
+    version = said.strip().removeprefix("go")
+    if _numbers(version) < _numbers(minimum):
+        raise refusal.Refusal("go", version, f"at least {minimum} is needed", remedy)
+    return version
+
+
+def environment(room: Path) -> dict[str, str]:
+    """Environment for `go` with caches of its own under ``room``, so that they can be deleted."""
+    temporary = room / "tmp"
+    temporary.mkdir(exist_ok=True)
+    return os.environ | {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(room / "build"),
+        "GOMODCACHE": str(room / "modules"),
+        # modcacherw: else the folder cannot be deleted without a chmod of every directory.
+        "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false -trimpath",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOTMPDIR": str(temporary),
+    }
+
+
+def go(arguments: list[str], folder: Path, variables: dict[str, str]) -> str:
+    """Run `go` in ``folder`` and return what it printed; BuildError ends with what it said."""
+    command = ["go", *arguments]
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(_failure(command, done.stderr))
+    said: str = done.stdout
+    return said
+
+
+def _build(family: manifest.Family, wrapper: Path, folder: Path, report: Report) -> None:
+    toolchain()
+    variables = environment(store.scratch(folder))
+    report("downloading modules", 0, 1)
+    packages = list(family.binaries.values())
+    total = len(go(["list", "-deps", *packages], wrapper, variables).splitlines())
+    flags = " ".join(["-s -w", *(f"-X {key}={value}" for key, value in family.ldflags.items())])
+    (folder / "bin").mkdir()
+    compiled = 0
+    for binary, package in family.binaries.items():
+        target = folder / "bin" / binary
+        # setpriv: a build does not outlive a run that was killed.
+        command = ["setpriv", "--pdeathsig", "KILL"]
+        command += ["go", "build", "-v", "-ldflags", flags, "-o", str(target), package]
+        with subprocess.Popen(
+            command, cwd=wrapper, env=variables, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            said: list[str] = []
+            for line in process.stderr:
+                said.append(line)
+                compiled += 1
+                report(f"compiling {binary}", min(compiled, total), total)
+        if process.returncode:
+            raise BuildError(_failure(command, "".join(said)))
+    _copy_files(family, wrapper, folder, variables)
 
 
 def _copy_files(
-    family: manifest.Family, wrapper: Path, folder: Path, environment: dict[str, str]
+    family: manifest.Family, wrapper: Path, folder: Path, variables: dict[str, str]
 ) -> None:
     if not family.files:
         return
     holder = module(family, wrapper)
-    source = Path(_go(["list", "-m", "-f", "{{.Dir}}", holder], wrapper, environment).strip())
+    source = Path(go(["list", "-m", "-f", "{{.Dir}}", holder], wrapper, variables).strip())
     (folder / "share").mkdir()
     for target, path in family.files.items():
         shutil.copyfile(source / path, folder / "share" / target)
 
 
-def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
-    command = ["go", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise BuildError(_failure(command, done.stderr))
-    said: str = done.stdout
-    return said
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _failure(command: list[str], said: str) -> str:

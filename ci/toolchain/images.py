@@ -8,7 +8,7 @@ python3, python3-venv, ca-certificates and the uv of this environment, no compil
 machine. Use it as ``FROM oci-archive:PATH``, or ``buildah pull oci-archive:PATH`` first.
 
 An archive depends on nothing but its inputs: layers and configuration carry the time 0. Each build
-has a buildah store of its own, deleted afterwards, so that neither docker nor the user's images are
+has a buildah store of its own, deleted with it, so that neither docker nor the user's images are
 touched.
 """
 
@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,23 +133,21 @@ def _make(name: str, image: catalogue.Image, reference: str, folder: Path, repor
         copies["/usr/local/bin/uv"] = Path(uv.find_uv_bin())
         versions.append(f"uv {importlib.metadata.version('uv')}")
     base = _base(image.base, report) if image.base is not None else None
-    scratch = places.cache() / "build"
-    scratch.mkdir(parents=True, exist_ok=True)
     report(f"image {name}", 0, 0)
-    with tempfile.TemporaryDirectory(prefix="image-", dir=scratch) as work:
-        tree = Path(work) / "tree"
-        tree.mkdir()
-        _lay(image, copies, tree, report)
-        build = _Buildah(Path(work))
-        build.start(base)
-        build.run("copy", "--quiet", "--chown", "0:0", build.container, str(tree), "/")
-        if image.service:
-            # Read-only roots keep no bytecode: without it every start compiles everything again.
-            compile_all = ["python3", "-m", "compileall", "-q", "--invalidation-mode"]
-            compile_all += ["unchecked-hash", "/app"]
-            build.run("run", "--isolation", "chroot", build.container, "--", *compile_all)
-        build.configure(image, versions)
-        build.commit(folder / ARCHIVE, reference)
+    work = store.scratch(folder)
+    tree = work / "tree"
+    tree.mkdir()
+    _lay(image, copies, tree, report)
+    build = _Buildah(work)
+    build.start(base)
+    build.run("copy", "--quiet", "--chown", "0:0", build.container, str(tree), "/")
+    if image.service:
+        # Read-only roots keep no bytecode: without it every start compiles everything again.
+        compile_all = ["python3", "-m", "compileall", "-q", "--invalidation-mode"]
+        compile_all += ["unchecked-hash", "/app"]
+        build.run("run", "--isolation", "chroot", build.container, "--", *compile_all)
+    build.configure(image, versions)
+    build.commit(folder / ARCHIVE, reference)
 
 
 def _base(name: str, report: Report) -> Path:

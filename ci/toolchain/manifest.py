@@ -56,11 +56,20 @@ class Debian(BaseModel, extra="forbid", frozen=True):
     programs: dict[str, tuple[str, str]]
 
 
+class ModuleFile(BaseModel, extra="forbid", frozen=True):
+    """One file out of a Go module, fetched and verified through a family's wrapper."""
+
+    wrapper: str
+    module: str
+    path: str
+
+
 class Manifest(BaseModel, extra="forbid", frozen=True):
     """All of tools.toml. Families are listed, and built, in the order in which `up` needs them."""
 
     go: GoToolchain
     family: dict[str, Family]
+    module_file: dict[str, ModuleFile]
     debian: Debian
 
 

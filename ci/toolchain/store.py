@@ -1,7 +1,7 @@
 """The content-keyed store of finished tools: an entry is either whole or absent.
 
-An entry is written under a temporary name, its manifest last, and renamed into place in one step,
-so that an interrupted build leaves nothing that a later run trusts.
+An entry is made in a folder of another name, written through to the disk, its manifest last, and
+renamed into place in one step, so that an interrupted build leaves nothing that a later run trusts.
 """
 
 import fcntl
@@ -9,13 +9,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra import places
+
+UNUSED_DAYS = 14
+"""An entry that no run asked for in so many days may go when a newer one of its name is made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,9 @@ class Entry:
     version: str
     source: str
     files: dict[str, str]
+    """sha256 by relative path."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes by relative path; entries of the first days lack them."""
 
     def file(self, relative: str) -> Path:
         """Path of one file of the entry; KeyError when the entry never had it."""
@@ -44,13 +50,19 @@ def root() -> Path:
 
 
 def find(name: str, key: str) -> Entry | None:
-    """The entry, or None. An entry that lost a file counts as absent."""
+    """The entry, or None. An entry that lost or cut a file counts as absent."""
     path = root() / f"{name}-{key}"
+    listing = path / "manifest.json"
     try:
-        entry = Entry(path=path, **json.loads((path / "manifest.json").read_text()))
-    except (FileNotFoundError, NotADirectoryError):
+        entry = Entry(path=path, **json.loads(listing.read_text()))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
-    return entry if all((path / file).is_file() for file in entry.files) else None
+    for file in entry.files:
+        here = path / file
+        if not here.is_file() or here.stat().st_size != entry.sizes.get(file, here.stat().st_size):
+            return None
+    os.utime(listing)  # used now: _retire looks at it
+    return entry
 
 
 def ensure(
@@ -58,7 +70,8 @@ def ensure(
 ) -> Entry:
     """Return the entry, making it first when it is absent.
 
-    ``make`` fills the folder that it is given. One process makes an entry; others wait for it.
+    ``make`` fills the folder that it is given; :func:`scratch` of that folder is its room for what
+    nobody needs afterwards. One process makes an entry; others wait for it.
     """
     if entry := find(name, key):
         return entry
@@ -66,25 +79,34 @@ def ensure(
     with _lock(f"{name}-{key}"):
         if entry := find(name, key):
             return entry
-        _sweep(name)
         target = root() / f"{name}-{key}"
-        partial = Path(tempfile.mkdtemp(prefix=f".partial-{name}-", dir=root()))
+        partial = root() / f".partial-{name}-{key}"
+        shutil.rmtree(partial, ignore_errors=True)  # of a killed run: its lock is ours now
+        folder = partial / "entry"
+        folder.mkdir(parents=True)
         try:
-            make(partial)
-            files = {
-                str(path.relative_to(partial)): sha256(path)
-                for path in sorted(partial.rglob("*"))
-                if path.is_file()
-            }
-            document = {"name": name, "version": version, "source": source, "files": files}
-            (partial / "manifest.json").write_text(json.dumps(document, indent=1))
-            partial.chmod(0o755)
+            make(folder)
+            entry = _seal(folder, target, name, version, source)
             if target.exists():
                 shutil.rmtree(target)
-            partial.rename(target)
+            folder.rename(target)
+            _sync(root())
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        return Entry(path=target, name=name, version=version, source=source, files=files)
+        _retire(entry)
+        return entry
+
+
+def scratch(folder: Path) -> Path:
+    """Room for a build's caches beside the folder of ``make``; deleted when the build is over."""
+    room = folder.parent / "scratch"
+    room.mkdir(exist_ok=True)
+    return room
+
+
+def remove(entry: Entry) -> None:
+    """Forget an entry, so that the next :func:`ensure` makes it again."""
+    shutil.rmtree(entry.path)
 
 
 def sha256(path: Path) -> str:
@@ -96,17 +118,56 @@ def sha256(path: Path) -> str:
         return ""
 
 
-def _sweep(name: str) -> None:
-    """Remove what a killed build of the same name left behind; its lock is ours now."""
-    for leftover in root().glob(f".partial-{name}-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def tidy() -> None:
+    """Remove what killed builds left behind, of any name, unless a build of it runs now."""
+    for partial in root().glob(".partial-*"):
+        with _lock(partial.name.removeprefix(".partial-"), wait=False) as ours:
+            if ours:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def _seal(folder: Path, target: Path, name: str, version: str, source: str) -> Entry:
+    """Write the manifest of a filled folder, and see that all of it is on the disk."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in paths:
+        _sync(path)
+    files = {str(path.relative_to(folder)): sha256(path) for path in paths}
+    sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
+    document = {"name": name, "version": version, "source": source, "files": files, "sizes": sizes}
+    listing = folder / "manifest.json"
+    listing.write_text(json.dumps(document, indent=1))
+    _sync(listing)
+    folder.chmod(0o755)
+    return Entry(path=target, name=name, version=version, source=source, files=files, sizes=sizes)
+
+
+def _retire(newest: Entry) -> None:
+    """Remove older entries of the same name that nobody used for UNUSED_DAYS."""
+    oldest = time.time() - UNUSED_DAYS * 86400
+    for listing in root().glob(f"{newest.name}-*/manifest.json"):
+        try:
+            same = json.loads(listing.read_text()).get("name") == newest.name
+            if same and listing.parent != newest.path and listing.stat().st_mtime < oldest:
+                shutil.rmtree(listing.parent)
+        except (FileNotFoundError, ValueError):
+            continue  # another process removed it, or it is damaged: ensure replaces that one
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
-def _lock(name: str) -> Iterator[None]:
+def _lock(name: str, *, wait: bool = True) -> Iterator[bool]:
     descriptor = os.open(root() / f".{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield True
+    except BlockingIOError:
+        yield False
     finally:
         os.close(descriptor)
