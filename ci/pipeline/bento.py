@@ -34,6 +34,9 @@ class NotQuantized(Closed):
     reason: Annotated[str, Field(min_length=10)]
 
 
+COMPARING = ("accuracy_drop_max", "bytes_ratio_max", "cpu_ratio_max")
+"""Gates that compare with float32; a model that is not quantized has none of them."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Ratio = Annotated[float, Field(gt=0, le=10)]
 
@@ -42,9 +45,9 @@ class Gates(Closed):
     """Limits that the model must keep; ratios are of what is served to float32."""
 
     accuracy_min: Share
-    accuracy_drop_max: Share
-    bytes_ratio_max: Ratio
-    cpu_ratio_max: Ratio
+    accuracy_drop_max: Share | None = None
+    bytes_ratio_max: Ratio | None = None
+    cpu_ratio_max: Ratio | None = None
     image_mb_max: Annotated[int, Field(gt=0, le=10_000)] = 160
     metrics_min: dict[str, float] = {}
     """Least values of further metrics of the model's evaluate.py."""
@@ -117,6 +120,7 @@ def load(name: str) -> Bento:
             "Set it to a lock file of the repository: services/serving/requirements.lock.",
         )
     _check_parameters(name, loaded, where)
+    _check_comparing(loaded, where)
     return loaded
 
 
@@ -130,3 +134,16 @@ def _check_parameters(name: str, loaded: Bento, where: Path) -> None:
             module.Quantization,
             where=f"{where}: quantization.parameters",
         )
+
+
+def _check_comparing(loaded: Bento, where: Path) -> None:
+    for key in COMPARING:
+        limit = getattr(loaded.gates, key)
+        if isinstance(loaded.quantization, Int8) and limit is None:
+            rule, remedy = "it is required where quantization.method is int8", f"Add gates.{key}."
+        elif isinstance(loaded.quantization, NotQuantized) and limit is not None:
+            rule = "it compares with float32, which is what is served here"
+            remedy = f"Remove gates.{key}."
+        else:
+            continue
+        raise Refusal(f"{where}: gates.{key}", limit, rule, remedy)

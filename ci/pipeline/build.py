@@ -1,6 +1,7 @@
-"""From a model's code to its image: train, quantize, evaluate, gate, pack. All of it cached by content.
+"""From a model's code to its image: train, quantize, evaluate, gate, pack; cached by content.
 
-A second call with nothing changed reads a few small files. Another version alone packs anew, without training.
+A second call with nothing changed reads a few small files. Another version alone packs anew,
+without training.
 """
 
 import hashlib
@@ -180,7 +181,7 @@ def _making() -> list[Path]:
 
 
 def _key(files: Iterable[Path], known: dict[str, Any]) -> str:
-    """Content key: names and bytes of files, what else is known, and the Python that runs it all."""
+    """Content key: names and bytes of files, what else is known, and the Python in use."""
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.relative_to(places.REPOSITORY)} {store.sha256(path)}\n".encode())

@@ -13,6 +13,8 @@ CPU_BATCH = "32"
 
 MEGABYTE = 1_000_000
 
+TRAIN = "Train longer, or make the quantization gentler (quantization.parameters)."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
@@ -42,43 +44,51 @@ def model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> list[Gate]:
 
 
 def _model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
-    gates = loaded.gates
-    before, after = evaluation["float32"], evaluation["served"]
-    metrics = after["metrics"]
-    train = "Train longer or on more data, or make the quantization gentler"
-    gentler = "Calibrate on more items, or drop limits set under quantization.parameters"
+    metrics = evaluation["served"]["metrics"]
     yield Gate(
         key="accuracy_min",
-        limit=gates.accuracy_min,
+        limit=loaded.gates.accuracy_min,
         bound="least",
         value=metrics["accuracy"],
-        what=f"accuracy on the held-out split (float32: {before['metrics']['accuracy']:.4f})",
-        remedy=f"{train} (quantization.parameters).",
+        what="accuracy on the held-out split"
+        f" (float32: {evaluation['float32']['metrics']['accuracy']:.4f})",
+        remedy=TRAIN,
     )
-    yield Gate(
-        key="accuracy_drop_max",
-        limit=gates.accuracy_drop_max,
-        bound="most",
-        value=before["metrics"]["accuracy"] - metrics["accuracy"],
-        what="accuracy lost by quantization",
-        remedy=f"{gentler}; or serve float32: quantization: {{method: none, reason: ...}}.",
-    )
-    yield Gate(
-        key="bytes_ratio_max",
-        limit=gates.bytes_ratio_max,
-        bound="most",
-        value=after["bytes"] / before["bytes"],
-        what="bytes of the graph to serve, divided by those of float32",
-        remedy="Quantize more kinds of operators, or raise the limit if size does not matter.",
-    )
-    yield Gate(
-        key="cpu_ratio_max",
-        limit=gates.cpu_ratio_max,
-        bound="most",
-        value=evaluation["cpu_seconds"][CPU_BATCH]["ratio"],
-        what=f"CPU time of {CPU_BATCH} items, divided by that of float32",
-        remedy="Serve float32 if quantization is no faster here, or raise the limit.",
-    )
+    yield from _compared(loaded, evaluation)
+    yield from _further(name, loaded, metrics)
+
+
+def _compared(loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
+    """Gates on what quantization gains and costs; a model that is not quantized has none."""
+    before, after = evaluation["float32"], evaluation["served"]
+    lost = before["metrics"]["accuracy"] - after["metrics"]["accuracy"]
+    seconds = evaluation["cpu_seconds"][CPU_BATCH]
+    measured = {
+        "accuracy_drop_max": (
+            lost,
+            "accuracy lost by quantization",
+            "Calibrate on more items, or remove limits set under quantization.parameters.",
+        ),
+        "bytes_ratio_max": (
+            after["bytes"] / before["bytes"],
+            "bytes of the graph to serve, divided by those of float32,",
+            "Quantize more kinds of operators, or raise the limit if size does not matter.",
+        ),
+        "cpu_ratio_max": (
+            seconds["ratio"],
+            f"CPU time of {CPU_BATCH} items, divided by that of float32,",
+            "Serve float32 if int8 is no faster here, or raise the limit.",
+        ),
+    }
+    for key in bento.COMPARING:
+        limit = getattr(loaded.gates, key)
+        if limit is not None:
+            value, what, remedy = measured[key]
+            yield Gate(key=key, limit=limit, bound="most", value=value, what=what, remedy=remedy)
+
+
+def _further(name: str, loaded: Bento, metrics: dict[str, float]) -> Iterator[Gate]:
+    gates = loaded.gates
     where = bento.path(name)
     limits: list[tuple[str, Literal["least", "most"], dict[str, float]]] = [
         ("metrics_min", "least", gates.metrics_min),
@@ -99,7 +109,7 @@ def _model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gat
                 bound=bound,
                 value=metrics[metric],
                 what=f"{metric} on the held-out split",
-                remedy=f"{train}.",
+                remedy=TRAIN,
             )
 
 

@@ -1,7 +1,8 @@
 """OCI images written directly: the same input gives the same bytes, and needs no container engine.
 
-A model's image is three layers: Debian with Python, the locked packages, the Bento. The first two are
-the same blobs for every model and version with the same lock, so that a registry and a node take them once.
+A model's image is three layers: Debian with Python, the locked packages, the Bento. The first two
+are the same blobs for every model and version with the same lock, so that a registry and a node
+take them once.
 """
 
 import gzip
@@ -23,7 +24,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A compressed layer on disk: digest of the blob, of the tar inside, and both sizes in bytes."""
+    """A compressed layer on disk: digests of the blob and of the tar inside, sizes in bytes."""
 
     path: Path
     digest: str
@@ -66,7 +67,7 @@ def layer(tar: BinaryIO, target: Path, made_by: str) -> Layer:
 
 
 def folder_layer(folder: Path, inside: str, target: Path, made_by: str) -> Layer:
-    """Make a layer that has the content of ``folder`` at the path ``inside``: root's, readable by all.
+    """Make a layer with the content of ``folder`` at the path ``inside``: root's, readable by all.
 
     Times, owners and the order of entries do not depend on this machine.
     """

@@ -1,8 +1,9 @@
 """Pack a finished model: a Bento by `bentoml build`, and the Bento's image.
 
-Why not `bentoml containerize`: its Dockerfile installs the packages anew for each version (28 s), leaves uv
-in the image, names the user by a name that `runAsNonRoot` refuses, and never gives the same bytes twice. Here
-the Bento is one small layer upon two that all models share, and the same input has the same digest.
+Why not `bentoml containerize`: its Dockerfile installs the packages anew for each version (28 s),
+leaves uv in the image, names the user by a name that `runAsNonRoot` refuses, and never gives the
+same bytes twice. Here the Bento is one small layer upon two that all models share, and the same
+input has the same digest.
 """
 
 import json
@@ -166,6 +167,7 @@ def _config(tag: str, labels: dict[str, str]) -> dict[str, Any]:
             "BENTOML_HOME=/tmp/bentoml",
             "BENTOML_DO_NOT_TRACK=True",
             "BENTOML_CONTAINERIZED=true",
+            "ORT_DISABLE_TELEMETRY=1",
         ],
         "Labels": {"org.opencontainers.image.title": tag, **labels},
     }

@@ -1,7 +1,8 @@
 """The two layers that every model's image begins with: Debian with Python, and the locked packages.
 
-uv installs wheels into a folder on this machine, checked against the lock's hashes: no package of theirs
-runs code, nothing is compiled, and neither uv nor a certificate of this machine gets near the image.
+uv installs wheels into a folder on this machine, checked against the lock's hashes: no package of
+theirs runs code, nothing is compiled, and neither uv nor a certificate of this machine gets near
+the image.
 """
 
 import hashlib
@@ -77,7 +78,7 @@ def _install(lock: Path, target: Path, version: str) -> None:
 
 
 def _compile(root: Path, inside: str) -> None:
-    """Compile with the image's own Python; unchecked, because every file of an image has the time 0."""
+    """Compile with the image's own Python; unchecked, for every file there has the time 0."""
     enter = ["chroot", str(root)]
     if os.geteuid() != 0:
         enter = ["unshare", "--map-root-user", *enter]

@@ -65,10 +65,14 @@ def _explain(target: str, said: str, environment: str) -> str:
     if "connection refused" in said or "i/o timeout" in said:
         remedy = f"The registry does not answer. Run `yard up {environment}`, then ship again."
     elif "unauthorized" in said or "authentication required" in said:
-        remedy = f"The registry refused the push account. Run `yard up {environment}`, which repairs"
+        remedy = (
+            f"The registry refused the push account. Run `yard up {environment}`, which repairs"
+        )
         remedy += " credentials and registry together."
     elif "certificate" in said:
-        remedy = f"The registry's certificate is not this environment's. Run `yard up {environment}`."
+        remedy = (
+            f"The registry's certificate is not this environment's. Run `yard up {environment}`."
+        )
     else:
         remedy = "Look at the registry's log, then ship again."
     return f"{target} was not pushed: {said}\n{remedy}"

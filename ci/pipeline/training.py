@@ -74,6 +74,7 @@ def run(job: list[str], report: Report) -> None:
             "PYTHONPATH": str(places.REPOSITORY),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONHASHSEED": "0",
+            "ORT_DISABLE_TELEMETRY": "1",
         }
         command = [str(python), "-m", "services.models.make", *job]
         with subprocess.Popen(

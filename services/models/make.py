@@ -1,8 +1,9 @@
 """Make a model in the training environment: `python -m services.models.make train|finish NAME ...`.
 
-`train` writes `graph.onnx` (float32) and `trained.json`; `finish` writes `model.onnx` (what will be served:
-int8, or the same float32 graph) and `evaluation.json`, which compares the two. Progress goes to standard
-output, one JSON list a line; everything else that libraries print goes to standard error.
+`train` writes `graph.onnx` (float32) and `trained.json`; `finish` writes `model.onnx` (what will be
+served: int8, or the same float32 graph) and `evaluation.json`, which compares the two. Progress
+goes to standard output, one JSON list a line; everything else that libraries print goes to standard
+error.
 """
 
 import argparse
@@ -11,9 +12,9 @@ import json
 import os
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def train(name: str, parameters: dict[str, Any], folder: Path, progress: Progres
 def finish(
     name: str, parameters: dict[str, Any] | None, trained: Path, folder: Path, progress: Progress
 ) -> None:
-    """Quantize (``parameters`` None: do not) and compare what will be served with the float32 graph."""
+    """Quantize (None: do not) and compare what will be served with the float32 graph."""
     data = _module(name, "data").load()
     graph, served = trained / "graph.onnx", folder / "model.onnx"
     progress("quantizing", 0, 3)
@@ -81,12 +82,11 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 def cpu_seconds(graph: Path, served: Path, items: Floats) -> dict[str, float]:
     """Median CPU seconds of one call of each graph, and their ratio; calls alternate.
 
-    CPU time and not the clock's: on a busy machine the longer call is preempted more often, which makes
-    the shorter one look better than it is.
+    CPU time and not the clock's: on a busy machine the longer call is preempted more often, which
+    makes the shorter one look better than it is.
     """
     calls: list[Callable[[], object]] = [
-        lambda one=session(path): one.run([OUTPUT], {INPUT: items})  # type: ignore[misc]
-        for path in (graph, served)
+        partial(session(path).run, [OUTPUT], {INPUT: items}) for path in (graph, served)
     ]
     for call in calls:
         call()
@@ -169,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

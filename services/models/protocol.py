@@ -1,8 +1,8 @@
 """What a model's folder has to offer, so that one pipeline can make every model.
 
-The pipeline calls these functions in the training environment (torch, scikit-learn, ONNX Runtime). The
-modules may import those freely, except `parameters` and `service`: these two are also imported where no
-training library is.
+The pipeline calls these functions in the training environment (torch, scikit-learn, ONNX Runtime).
+The modules may import those freely, except `parameters` and `service`: these two are also imported
+where no training library is.
 """
 
 from collections.abc import Callable

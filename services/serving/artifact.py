@@ -1,4 +1,4 @@
-"""The trained model that a service answers with: `model.onnx`, and `model.json` that says what it is."""
+"""The trained model that a service answers with: `model.onnx`, and `model.json` about it."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class Artifact:
 
 
 def load(name: str) -> Artifact:
-    """Find the model, and check that it is this service's, whole, and of the version that was released."""
+    """Find the model, and check that it is this service's, whole, and what was released."""
     folder = Path(os.environ.get(FOLDER) or Path(services.__file__).parent.parent / "model")
     try:
         facts = json.loads((folder / "model.json").read_text())
@@ -35,7 +35,7 @@ def load(name: str) -> Artifact:
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{error.filename} does not exist. `yard ship {name} --to ENV` packs the model with the"
-            f" service; outside of an image set {FOLDER} to a folder with model.onnx and model.json."
+            f" service; elsewhere set {FOLDER} to a folder with model.onnx and model.json."
         ) from None
     if facts["name"] != name:
         raise ArtifactError(f"{folder} holds the model {facts['name']}, not {name}. Pack it again.")
@@ -44,7 +44,7 @@ def load(name: str) -> Artifact:
     released = os.environ.get("MODELYARD_MODEL_VERSION", facts["version"])
     if released != facts["version"]:
         raise ArtifactError(
-            f"the release says version {released}, the image is {facts['version']}. Release the digest"
-            " that belongs to the version: yard ship writes both."
+            f"the release says version {released}, the image is {facts['version']}. Release the"
+            " digest that belongs to the version: yard ship writes both."
         )
     return Artifact(graph=graph, name=name, version=facts["version"])

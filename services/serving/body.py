@@ -10,7 +10,7 @@ LIMIT = 1024 * 1024
 """Bytes of a body. The gateway has the same limit; a pod must not rely on it."""
 
 DRAIN = 8 * LIMIT
-"""Bytes that are read and thrown away, so that a caller who sends too much still gets the answer."""
+"""Bytes that are read and dropped, so that a caller who sends too much still gets the answer."""
 
 PATIENCE_S = 8.0
 """Seconds in which the body must come. Shorter than Bento's own timeout, whose body is not ours."""

@@ -16,7 +16,7 @@ Label = int | str
 
 @dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """What a model's `service.py` declares; all else is shared. ``labels`` are in the order of classes."""
+    """What a model's `service.py` declares. ``labels`` are in the order of classes."""
 
     name: str
     summary: str
@@ -24,8 +24,16 @@ class Classifier:
     labels: Sequence[Label]
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer about one item."""
+
+    label: Label
+    probability: float
+
+
 class Session:
-    """An ONNX graph, ready to answer with one thread: a pod gets one core, and more pods scale better."""
+    """An ONNX graph, ready to answer with one thread: more pods scale better than more threads."""
 
     def __init__(self, graph: Path, classifier: Classifier) -> None:
         options = onnxruntime.SessionOptions()
@@ -35,19 +43,21 @@ class Session:
             graph, options, providers=["CPUExecutionProvider"]
         ).run
         self._labels = classifier.labels
-        probabilities = self._run([OUTPUT], {INPUT: numpy.zeros((1, *classifier.items.shape), "f4")})[0]
+        probabilities = self._run(
+            [OUTPUT], {INPUT: numpy.zeros((1, *classifier.items.shape), "f4")}
+        )[0]
         if probabilities.shape != (1, len(classifier.labels)):
             raise ValueError(
                 f"the graph answers with shape {probabilities.shape}; {classifier.name} has"
                 f" {len(classifier.labels)} labels. Make labels in service.py agree with the model."
             )
 
-    def predict(self, items: NDArray[numpy.float32]) -> list[dict[str, Label | float]]:
+    def predict(self, items: NDArray[numpy.float32]) -> list[Prediction]:
         """Label and probability of each item."""
         probabilities = self._run([OUTPUT], {INPUT: items})[0]
         best = probabilities.argmax(axis=1)
         sure = probabilities[numpy.arange(len(best)), best]
         return [
-            {"label": self._labels[index], "probability": probability}
+            Prediction(self._labels[index], probability)
             for index, probability in zip(best.tolist(), sure.tolist(), strict=True)
         ]

@@ -24,11 +24,10 @@ class Fault(Exception):  # noqa: N818 - the caller's fault, not an error of the 
         return orjson.dumps({"error": error})
 
 
-def internal() -> Fault:
-    """Build the answer to an error of ours: what happened is in the log, not in the body."""
-    return Fault(
-        500,
-        "internal",
-        "the service could not answer",
-        "Try again. If it stays, look at the log: yard logs NAME.",
-    )
+INTERNAL = Fault(
+    500,
+    "internal",
+    "the service could not answer",
+    "Try again. If it stays, look at the log: yard logs NAME.",
+)
+"""An error of ours: what happened is in the log, not in the body."""

@@ -16,9 +16,10 @@ KINDS = {bool: "a boolean", str: "a string", type(None): "null", list: "a list",
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """`{"<key>": [item, ...]}` with 1 to ``limit`` items, each nested lists of numbers in ``shape``.
+    """`{"<key>": [item, ...]}` with 1 to ``limit`` items of ``shape``, nested lists of numbers.
 
-    ``low`` and ``high`` bound every number; a tuple bounds each column of the last dimension on its own.
+    ``low`` and ``high`` bound every number; a tuple bounds each column of the last dimension on its
+    own.
     """
 
     key: str
@@ -47,8 +48,8 @@ class Items:
     def read(self, body: bytes) -> NDArray[numpy.float32]:
         """Check a request's body and return its items; raises Fault for anything else.
 
-        A good request pays for one parse, one conversion and four scans of bytes or numbers. Only a bad
-        one is walked element by element, to name the first fault.
+        A good request pays for one parse, one conversion and four scans of bytes or numbers. Only a
+        bad one is walked element by element, to name the first fault.
         """
         try:
             document: Any = orjson.loads(body)
@@ -68,7 +69,8 @@ class Items:
             numbers.shape[1:] != self.shape
             or numbers.dtype.kind not in "iuf"
             or not ((numbers >= self.low) & (numbers <= self.high)).all()
-            # numpy takes true for 1. The only name of a good body is the key, so this finds all of them.
+            # numpy takes true for 1. The only name of a good body is the key, so this finds all of
+            # them.
             or b"true" in body
             or b"false" in body
         ):

@@ -1,21 +1,30 @@
-"""What Prometheus learns of a service. Labels are few and bounded: an unknown path is one series."""
+"""What Prometheus learns of a service. Labels are few: all unknown paths are one series."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 BUCKETS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025),
     *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""Seconds. They begin below a millisecond: the answer of a small int8 model takes about half of one."""
+"""Seconds. They begin below a millisecond: a small int8 model answers in half of one."""
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """Counters of one service, in a registry of their own, so that tests can make as many as they like."""
+    """Counters of one service, in a registry of their own, so that tests can make many."""
 
     def __init__(self, model: str, version: str, digest: str | None) -> None:
+        # Else each counter has a second series with its birthday.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._own = {"model": model, "version": version}
         named = list(self._own)

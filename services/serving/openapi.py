@@ -107,4 +107,6 @@ def _json(schema: str) -> dict[str, Any]:
 
 def _plain(what: str) -> dict[str, Any]:
     content = {"text/plain": {"schema": {"type": "string"}}}
-    return {"get": {"summary": what, "responses": {"200": {"description": what, "content": content}}}}
+    return {
+        "get": {"summary": what, "responses": {"200": {"description": what, "content": content}}}
+    }

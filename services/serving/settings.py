@@ -3,8 +3,12 @@
 from typing import Any
 
 SETTINGS: dict[str, Any] = {
-    "workers": 1,  # a crashed worker is not started again in a container: more pods, not more workers
-    "logging": {"access": {"enabled": False}},  # a tenth of the throughput; the gateway writes one
-    "metrics": {"enabled": False},  # one series for each path that a scanner tries; ours are bounded
-    "traffic": {"timeout": 10},  # also how long Bento keeps a timer for each answered request
+    # Bento does not start a crashed worker again in a container: more pods, not more workers.
+    "workers": 1,
+    # A tenth of the throughput; the gateway writes one.
+    "logging": {"access": {"enabled": False}},
+    # They make a series of each path that a scanner tries; ours are bounded.
+    "metrics": {"enabled": False},
+    # Also how long Bento keeps a timer for each answered request.
+    "traffic": {"timeout": 10},
 }

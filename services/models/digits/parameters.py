@@ -24,8 +24,9 @@ class Quantization(protocol.Parameters):
     calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
     per_channel: bool = True
     activation_range: tuple[float, float] | None = None
-    """Use this range for every activation instead of the measured ones. Meant for nets whose activations
-    are known to be bounded; a range that is too narrow ruins the model, and the gates then refuse it."""
+    """Use this range for every activation instead of the measured ones. Meant for nets whose
+    activations are known to be bounded; a range that is too narrow ruins the model, and the gates
+    then refuse it."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -37,7 +37,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantize(data: Data, parameters: Quantization, graph: Path, quantized: Path) -> None:
-    """Write the int8 graph. The softmax stays float32: it is cheap, and probabilities need the range."""
+    """Write the int8 graph. The softmax stays float32: cheap, and probabilities need the range."""
     prepared = quantized.with_suffix(".prepared.onnx")
     quant_pre_process(graph, prepared, skip_symbolic_shape=True)
     options: dict[str, Any] = {"CalibTensorRangeSymmetric": False}
