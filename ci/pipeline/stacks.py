@@ -1,0 +1,157 @@
+"""Pulumi's two stacks of an environment: preview, up, refresh, destroy, with progress.
+
+    stacks.prepare(env)
+    changes = stacks.Stack(env, "platform").up(report)
+
+What may write (`up`, `refresh`, `destroy`) is to be called while holding the environment's lock
+(ci.pipeline.lock): only then is a lock that a killed run left behind known to be stale.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ci.pipeline import events, workplace
+from ci.pipeline.events import Changes, StackError, Step
+from ci.pipeline.workplace import Project
+from ci.report import Report
+from infra.environment import Environment
+from infra.plugins.kubernetes import live, objects
+from infra.plugins.kubernetes.cluster import Cluster, Settings
+
+__all__ = ["Changes", "Stack", "StackError", "Step", "engine_environment", "prepare"]
+
+prepare = workplace.prepare
+
+
+def engine_environment(env: Environment) -> dict[str, str]:
+    """All variables that plain `pulumi` needs; `yard env` prints them."""
+    workplace.prepare(env)
+    return workplace.environment(env)
+
+
+class Stack:
+    """One stack: the platform of an environment, or its models."""
+
+    def __init__(self, env: Environment, project: Project) -> None:
+        self._env, self._project = env, project
+        self._folder = workplace.FOLDERS[project]
+        self._state = workplace.state_file(env, project)
+
+    def preview(self, report: Report) -> Changes:
+        """What `up` would change; changes nothing. Works before the cluster exists."""
+        self._unlock()
+        return self._run("preview", [], report)
+
+    def up(self, report: Report) -> Changes:
+        """Make the cluster what the program says; finishes what a killed run began."""
+        self._settle(report)
+        return self._run("up", ["--yes", "--skip-preview"], report)
+
+    def refresh(self, report: Report) -> Changes:
+        """Take over into the state what the cluster has."""
+        self._settle(report)
+        return self._run("refresh", ["--yes", "--skip-preview"], report)
+
+    def destroy(self, report: Report) -> Changes:
+        """Delete everything that the stack made; the stack itself stays."""
+        self._settle(report)
+        return self._run("destroy", ["--yes", "--skip-preview"], report)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in plain text; {} before the first `up`."""
+        command = ["stack", "output", "--json", "--show-secrets"]
+        done = subprocess.run(
+            self._command(*command),
+            cwd=self._folder,
+            env=self._variables(),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise StackError(f"`pulumi stack output` failed:\n{done.stderr}")
+        found: dict[str, Any] = json.loads(done.stdout or "{}")
+        return found
+
+    def resources(self) -> int:
+        """How many resources the state has."""
+        return len(self._latest().get("resources") or [])
+
+    def _run(self, verb: str, options: list[str], report: Report) -> Changes:
+        run = events.Run(total=self.resources(), report=report)
+        command = self._command(verb, *options, "--non-interactive", "--color", "never", "--diff")
+        log = workplace.state(self._env) / "logs" / f"pulumi-{verb}-{self._project}.log"
+        report(f"{verb} {self._project}", 0, 0)
+        events.run(command, self._folder, workplace.environment(self._env), run, log)
+        for warning in dict.fromkeys(run.warnings):
+            report(f"warning: {warning}", 0, 0)
+        return run.changes
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [str(workplace.state(self._env) / "bin" / "pulumi"), *arguments]
+
+    def _variables(self) -> dict[str, str]:
+        return os.environ | workplace.environment(self._env)
+
+    def _settle(self, report: Report) -> None:
+        """Clean up after a killed run: its lock, and creations whose outcome nobody knows."""
+        self._unlock()
+        pending = self._pending_creates()
+        if not pending:
+            return
+        report("asking the cluster what a killed run has made", 0, 0)
+        options = ["--yes", "--skip-preview", "--clear-pending-creates"]
+        for urn, identifier in pending.items():
+            if identifier:
+                options += ["--import-pending-creates", urn, "--import-pending-creates", identifier]
+        self._run("refresh", options, report)
+
+    def _unlock(self) -> None:
+        """Remove locks of processes that are gone; refuse while one lives."""
+        locks = workplace.state(self._env) / "pulumi" / ".pulumi" / "locks"
+        name = workplace.NAMES[self._project]
+        for path in locks.glob(f"**/{name}/{self._env.name}/*.json"):
+            holder = _holder(path)
+            if holder is not None and Path(f"/proc/{holder}").exists():
+                raise StackError(
+                    f"Another pulumi works on the stack {name} (process {holder}). Wait until it "
+                    "is done, or stop it, and run this command again."
+                )
+            path.unlink(missing_ok=True)
+
+    def _pending_creates(self) -> dict[str, str | None]:
+        """URNs of unfinished creations, with the id of the object where the cluster has it."""
+        found: dict[str, str | None] = {}
+        for operation in self._latest().get("pending_operations") or []:
+            if operation.get("type") != "creating":
+                continue
+            resource = operation["resource"]
+            found[resource["urn"]] = self._made(resource)
+        return found
+
+    def _made(self, resource: dict[str, Any]) -> str | None:
+        if not str(resource["type"]).startswith("kubernetes:"):
+            return None
+        cluster = Cluster(Settings(kubeconfig=str(workplace.state(self._env) / "kubeconfig")))
+        reference = objects.reference(resource.get("inputs") or {}, token=resource["type"])
+        return reference.id if live.find(cluster, reference) else None
+
+    def _latest(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self._state.read_text())
+        except FileNotFoundError:
+            return {}
+        latest: dict[str, Any] = document.get("checkpoint", {}).get("latest") or {}
+        return latest
+
+
+def _holder(lock: Path) -> int | None:
+    """The process that wrote a lock, if it still is a `pulumi`."""
+    try:
+        pid = int(json.loads(lock.read_text())["pid"])
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError, ValueError, KeyError):
+        return None
+    return pid if name == "pulumi" else None
