@@ -11,7 +11,7 @@ from infra.environment import Environment
 from infra.models import release as releasing
 from infra.models.model_service import ModelService, arguments, wanted
 from infra.models.release import Release
-from tests.infra.models.conftest import Engine
+from tests.infra.conftest import Engine
 
 
 def changed(release: Release, **values: Any) -> Release:
@@ -338,14 +338,3 @@ def test_a_drain_may_take_a_lone_pod(engine: Engine, release: Release, facts: Co
         "maxUnavailable": 1,
         "selector": {"matchLabels": {"modelyard.dev/model": "digits"}},
     }
-
-
-def test_a_false_assertion_inside_apply_fails(engine: Engine) -> None:
-    def program() -> pulumi.Output[None]:
-        def false(value: int) -> None:
-            assert value == 2
-
-        return pulumi.Output.from_input(1).apply(false)
-
-    with pytest.raises(AssertionError):
-        engine.run(program)
