@@ -197,6 +197,7 @@ def require(report: Report, packages: list[str] | None = None) -> list[str]:
     follow(["apt-get", "update", "--quiet"], variables, (), report)
     # Status-Fd 1: percentages among the output, in lines that begin with dlstatus or pmstatus.
     progress = ["--option", "APT::Status-Fd=1", "--option", "Dpkg::Use-Pty=0", "--quiet"]
+    progress += ["--option", "DPkg::Lock::Timeout=300"]  # another installation may be running
     follow([*install, *progress, *absent], variables, (), report)
     if left := missing(absent):
         raise DebianError(f"apt-get installed {' '.join(absent)}, but dpkg lacks {' '.join(left)}.")

@@ -24,7 +24,7 @@ from pathlib import Path
 import uv
 
 from ci.report import Report
-from ci.toolchain import catalogue, debian, gobuild, manifest, store
+from ci.toolchain import catalogue, debian, manifest, provide, store, supply
 from infra import places
 
 ARCHIVE = "image.tar"
@@ -56,29 +56,37 @@ def names() -> list[str]:
     return [name for name, image in catalogue.load().image.items() if image.nodes]
 
 
-def ensure(name: str, report: Report) -> Archive:
+def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archive:
     """The image's archive, from the store or made now; KeyError for a name that is not listed.
 
-    Building it builds the families of tools that it needs first, when the store lacks them.
+    In every supply it is made here; ``source`` says where the tools in it come from. Those that the
+    store lacks are made first.
     """
     image = catalogue.load().image[name]
-    key = image.key(*_inputs(image))
+    key = image.key(*_inputs(image, source))
     entry = store.ensure(
         f"image-{name.replace('/', '-')}",
         key,
         version=image.reference(key).rsplit(":", 1)[1],
         source=_source(image),
-        make=lambda folder: _make(name, image, image.reference(key), folder, report),
+        make=lambda folder: _make(name, source, folder, report),
     )
     return _archive(image, image.reference(key), entry)
 
 
-def find(name: str) -> Archive | None:
+def find(name: str, source: supply.Supply = "closed") -> Archive | None:
     """The image's archive if the store has it; makes nothing."""
     image = catalogue.load().image[name]
-    key = image.key(*_inputs(image))
-    entry = store.find(f"image-{name.replace('/', '-')}", key)
-    return _archive(image, image.reference(key), entry) if entry else None
+    found = entry(name, source)
+    reference = image.reference(image.key(*_inputs(image, source)))
+    return _archive(image, reference, found) if found else None
+
+
+def entry(name: str, source: supply.Supply = "closed") -> store.Entry | None:
+    """The image's entry in the store, or None."""
+    image = catalogue.load().image[name]
+    key = image.key(*_inputs(image, source))
+    return store.find(f"image-{name.replace('/', '-')}", key)
 
 
 def _archive(image: catalogue.Image, reference: str, entry: store.Entry) -> Archive:
@@ -95,11 +103,11 @@ def digest(archive: Path) -> str:
     return found
 
 
-def _inputs(image: catalogue.Image) -> list[str]:
+def _inputs(image: catalogue.Image, source: supply.Supply) -> list[str]:
     """Keys of everything that goes into an image and is not in its recipe."""
     tools = manifest.load()
     families = sorted({binary.split("/")[0] for binary in image.families.values()})
-    inputs = [tools.family[family].key(manifest.wrapper(family)) for family in families]
+    inputs = [provide.key(family, source) for family in families]
     inputs += [debian.program_key(program) for program in sorted(image.programs.values())]
     if image.base is not None:
         inputs.append(debian.base_key(tools.debian.bases[image.base], setuid=False))
@@ -116,13 +124,14 @@ def _source(image: catalogue.Image) -> str:
     return ", ".join(parts)
 
 
-def _make(name: str, image: catalogue.Image, reference: str, folder: Path, report: Report) -> None:
-    tools = manifest.load()
+def _make(name: str, source: supply.Supply, folder: Path, report: Report) -> None:
+    image = catalogue.load().image[name]
+    reference = image.reference(image.key(*_inputs(image, source)))
     copies: dict[str, Path] = {}
     versions: list[str] = []
     for target, binary in image.families.items():
         family, _, file = binary.partition("/")
-        entry = gobuild.ensure(family, tools.family[family], report)
+        entry = provide.family(family, report, source)
         copies[target] = entry.file(f"bin/{file}")
         versions.append(f"{file} {entry.version}")
     for target, program in image.programs.items():

@@ -16,7 +16,7 @@ def ensure(name: str) -> Path:
     """
     wanted = manifest.load().module_file[name]
     wrapper = manifest.wrapper(wanted.wrapper)
-    version, sums = _pinned(wanted, wrapper)
+    version, _ = _pinned(wanted, wrapper)
 
     def make(folder: Path) -> None:
         variables = gobuild.environment(store.scratch(folder))
@@ -29,15 +29,25 @@ def ensure(name: str) -> Path:
         shutil.copyfile(source, folder / source.name)
         (folder / source.name).chmod(0o755)
 
-    recipe = "\0".join([wanted.model_dump_json(), version, *sums])
     entry = store.ensure(
         name,
-        hashlib.sha256(recipe.encode()).hexdigest()[:16],
+        _key(wanted),
         version=version.removeprefix("v"),
         source=f"Go module {wanted.module} {version}",
         make=make,
     )
     return entry.file(Path(wanted.path).name)
+
+
+def find(name: str) -> store.Entry | None:
+    """The file's entry if the store has it; fetches nothing."""
+    return store.find(name, _key(manifest.load().module_file[name]))
+
+
+def _key(wanted: manifest.ModuleFile) -> str:
+    version, sums = _pinned(wanted, manifest.wrapper(wanted.wrapper))
+    recipe = "\0".join([wanted.model_dump_json(), version, *sums])
+    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def _pinned(wanted: manifest.ModuleFile, wrapper: Path) -> tuple[str, list[str]]:

@@ -1,0 +1,118 @@
+"""Provide the families of tools that an environment needs, one at a time."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ci.report import Report
+from ci.toolchain import gobuild, manifest, modulefiles, resources, store, supply, vendor
+from infra.environment import Environment
+
+KEPT_GIB = 4.0
+"""Room for what stays: all binaries, Debian bases and images (3 GiB measured), and a little air."""
+
+
+def ensure(environment: Environment, report: Report) -> dict[str, store.Entry]:
+    """Provide every family and module file of tools.toml by the environment's supply."""
+    tools = manifest.load()
+    entries = ensure_all(supply.resolve(environment), tools.family, report)
+    for name in tools.module_file:
+        modulefiles.ensure(name)
+    return entries
+
+
+def ensure_all(
+    source: supply.Supply,
+    families: Iterable[str],
+    report: Report,
+    read: Callable[[], resources.Reading] = resources.read,
+) -> dict[str, store.Entry]:
+    """Provide families one after the other: two cores and their memory suffice for one build.
+
+    Before work starts, needed and free disk and memory are reported, and too little is refused.
+    Progress counts seconds of the estimates in tools.toml.
+    """
+    tools = manifest.load()
+    wanted = list(families)
+    absent = [name for name in wanted if find(name, source) is None]
+    if absent:
+        store.root().mkdir(parents=True, exist_ok=True)
+        store.tidy()
+        need, free = needed(absent), read()
+        report(f"to make: {', '.join(absent)} ({need.words(free)})", 0, need.seconds)
+        resources.check(need, free)
+    whole = _Whole(report, sum(tools.family[name].seconds for name in absent))
+    entries = {}
+    for name in wanted:
+        entries[name] = family(name, whole.part(name), source)
+        if name in absent:
+            whole.finish(tools.family[name].seconds)
+    return entries
+
+
+def family(name: str, report: Report, source: supply.Supply = "closed") -> store.Entry:
+    """One family's entry, from the store, downloaded or built."""
+    wanted = manifest.load().family[name]
+    downloads = _downloads(name, source)
+    if downloads:
+        return vendor.ensure(name, wanted.version, downloads, report)
+    return gobuild.ensure(name, wanted, report)
+
+
+def find(name: str, source: supply.Supply = "closed") -> store.Entry | None:
+    """One family's entry if the store has it; makes nothing."""
+    return store.find(name, key(name, source))
+
+
+def key(name: str, source: supply.Supply = "closed") -> str:
+    """Content key of a family in a supply."""
+    downloads = _downloads(name, source)
+    if downloads:
+        return vendor.key(downloads)
+    return manifest.load().family[name].key(manifest.wrapper(name))
+
+
+def needed(absent: Iterable[str]) -> resources.Need:
+    """What making these families takes. Build caches go after each, so only the largest counts."""
+    families = [manifest.load().family[name] for name in absent]
+    return resources.Need(
+        disk_gib=KEPT_GIB + max((one.disk_gib for one in families), default=0),
+        memory_gib=max((one.memory_gib for one in families), default=0),
+        seconds=sum(one.seconds for one in families),
+    )
+
+
+def _downloads(name: str, source: supply.Supply) -> list[vendor.Download]:
+    return vendor.load().family.get(name, []) if source == "vendor" else []
+
+
+@dataclass
+class _Whole:
+    """Progress over several builds: seconds done of seconds expected, minutes gone and left."""
+
+    report: Report
+    total: int
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic()
+
+    def part(self, name: str) -> Report:
+        """Report for one family: its own fraction counts for its share of the whole."""
+        seconds = manifest.load().family[name].seconds
+
+        def report(text: str, done: int, total: int) -> None:
+            here = self.done + (round(seconds * done / total) if total else 0)
+            left = max(0, self.total - here)
+            gone = round(time.monotonic() - self._started)
+            self.report(
+                f"{name}: {text}, {gone // 60} min gone, about {-(-left // 60)} min left",
+                here,
+                self.total,
+            )
+
+        return report
+
+    def finish(self, seconds: int) -> None:
+        """Count a family as done, whatever it took."""
+        self.done += seconds
