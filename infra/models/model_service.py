@@ -89,7 +89,8 @@ class ModelService(pulumi.ComponentResource):
             f"{name}-rollout",
             api_version=ROLLOUTS,
             kind="Rollout",
-            metadata=metadata(model),
+            # A canary may pause for days. `yard` waits, and says earlier what a pod lacks.
+            metadata=metadata(model, skipAwait="true"),
             spec=workload.rollout(release, args.image, args.environment, args.pool),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[split]),
         )

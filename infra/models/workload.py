@@ -11,9 +11,6 @@ from infra.platform import spaces
 USER = 1034
 """User and group that BentoML's images run as."""
 
-HOME = "/var/lib/bentoml"
-"""BENTOML_HOME: where a server keeps what it writes."""
-
 SCRATCH = "64Mi"
 
 # The gateway hears of a leaving pod within some two seconds (its updates are throttled); until then
@@ -83,9 +80,8 @@ def template(
             containers=[_container(release, image)],
             volumes=[
                 core.v1.VolumeArgs(
-                    name=name, empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit=SCRATCH)
+                    name="tmp", empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit=SCRATCH)
                 )
-                for name in ("tmp", "home")
             ],
         ),
     )
@@ -100,8 +96,6 @@ def _container(release: Release, image: str) -> core.v1.ContainerArgs:
         env=[
             core.v1.EnvVarArgs(name=name, value=value)
             for name, value in {
-                "BENTOML_HOME": HOME,
-                "HOME": HOME,
                 "MODELYARD_DIGEST": release.digest,
                 "MODELYARD_MODEL": release.name,
                 "MODELYARD_MODEL_VERSION": release.version,
@@ -113,10 +107,8 @@ def _container(release: Release, image: str) -> core.v1.ContainerArgs:
             read_only_root_filesystem=True,
             capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
         ),
-        volume_mounts=[
-            core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 - of the pod alone
-            core.v1.VolumeMountArgs(name="home", mount_path=HOME),
-        ],
+        # All that an image may write to: its HOME and BENTOML_HOME lie there.
+        volume_mounts=[core.v1.VolumeMountArgs(name="tmp", mount_path="/tmp")],  # noqa: S108
         startup_probe=_probe("/readyz", every=2, times=START_SECONDS // 2),
         readiness_probe=_probe("/readyz", every=5, times=3),
         # A minute without an answer: a busy machine must not get its pods killed.
