@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from ci.pipeline import cluster, rollouts
 from ci.pipeline.cluster import PATIENCE_S
+from ci.toolchain import supply
 from infra import contract, environment
 from infra.contract import Contract
 

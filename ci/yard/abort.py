@@ -13,7 +13,7 @@ from infra import environment
 
 def command(
     name: arguments.Model,
-    within: Annotated[str, typer.Option("--in", help="Environment of the canary.")],
+    within: Annotated[str, typer.Option("--in", metavar="ENV", help="Environment of the canary.")],
 ) -> None:
     """End the canary: the version before it gets all requests again."""
     with Progress() as progress, Steps(progress).step(f"abort {name}") as report:

@@ -13,7 +13,7 @@ from infra.refusal import Refusal
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Model or platform component.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model or platform component.")],
     within: arguments.Within = "local",
     tail: Annotated[int, typer.Option(min=0, help="Last lines of each pod.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,

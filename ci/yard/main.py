@@ -1,6 +1,7 @@
 """The command `yard`: orders the steps of ci.pipeline. Exit codes: 0 done, 1 failed, 2 refused."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for name, command in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.command,
     "down": down.command,
     "preview": preview.command,
@@ -41,7 +42,8 @@ for name, command in {
     "logs": logs.command,
     "doctor": doctor.command,
     "env": env.command,
-}.items():
+}
+for name, command in COMMANDS.items():
     app.command(name)(command)
 app.add_typer(toolchain.app, name="toolchain")
 

@@ -13,7 +13,7 @@ from infra import environment
 
 def command(
     name: arguments.Model,
-    within: Annotated[str, typer.Option("--in", help="Environment of the canary.")],
+    within: Annotated[str, typer.Option("--in", metavar="ENV", help="Environment of the canary.")],
 ) -> None:
     """Give the canary all requests: the new version becomes the one that serves."""
     with Progress() as progress, Steps(progress).step(f"promote {name}") as report:

@@ -13,9 +13,12 @@ from infra import environment, places
 
 def command(
     name: arguments.Model,
-    to: Annotated[str, typer.Option(help="Environment to ship to.")],
+    to: Annotated[str, typer.Option(metavar="ENV", help="Environment to ship to.")],
     version: Annotated[
-        str | None, typer.Option(help="Version to bake in; else the one in bentos/NAME.yaml.")
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="Version to bake in; else the one in bentos/NAME.yaml."
+        ),
     ] = None,
     canary: Annotated[
         int | None,

@@ -10,7 +10,7 @@ from ci.yard import arguments, say
 
 def command(
     env: Annotated[
-        str, typer.Argument(help="Environment: the NAME of Pulumi.NAME.yaml.")
+        str, typer.Argument(metavar="ENV", help="Environment: the NAME of Pulumi.NAME.yaml.")
     ] = "local",
     json_: arguments.Json = False,
 ) -> None:
