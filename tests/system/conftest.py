@@ -91,7 +91,7 @@ def clone(whole_clone: Clone) -> Iterator[Clone]:
 
 @pytest.fixture(scope="session")
 def example() -> dict[str, Any]:
-    """The images that digits is shown in documents, with the labels that they have."""
-    path = places.REPOSITORY / "services/models/digits/example.json"
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document
+    """What the documents show of digits: `images`, and beside them the true `labels`."""
+    folder = places.REPOSITORY / "services/models/digits"
+    document: dict[str, Any] = json.loads((folder / "example.json").read_text())
+    return {**document, "labels": json.loads((folder / "example-labels.json").read_text())}
