@@ -1,7 +1,7 @@
 """Debian: root file systems, single programs out of packages, what this machine itself needs.
 
     tar = debian.base("node", ["systemd", "sudo"], report)   # minbase + packages
-    promtool = debian.program("promtool", report)            # a file of a package
+    pause = debian.program("catatonit", report)              # a file of a package
     debian.require(report)                                   # installs what this machine lacks
 
 A base is a tar of a root file system without device nodes, caches, manual pages and translations.

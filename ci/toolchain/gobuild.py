@@ -15,9 +15,11 @@ class BuildError(Exception):
     """A build that failed; the text says what was run and ends with what the compiler said."""
 
 
-def ensure(name: str, family: manifest.Family, report: Report) -> store.Entry:
+def ensure(
+    name: str, family: manifest.Family, report: Report, wrapper: Path | None = None
+) -> store.Entry:
     """Return the family's entry in the store, building it when it is not there."""
-    wrapper = manifest.wrapper(name)
+    wrapper = wrapper or manifest.wrapper(name)
     return store.ensure(
         name,
         family.key(wrapper),
@@ -28,12 +30,12 @@ def ensure(name: str, family: manifest.Family, report: Report) -> store.Entry:
 
 
 def module(family: manifest.Family, wrapper: Path) -> str:
-    """The module that a wrapper exists for: the required one that holds the first binary."""
+    """The module that a wrapper exists for: the one, required or its own, of the first binary."""
     package = next(iter(family.binaries.values()))
-    required: list[str] = re.findall(
-        r"^(?:require )?\t?(\S+) v\S+", (wrapper / "go.mod").read_text(), re.MULTILINE
-    )
-    holders = [name for name in required if f"{package}/".startswith(f"{name}/")]
+    text = (wrapper / "go.mod").read_text()
+    known: list[str] = re.findall(r"^module (\S+)", text, re.MULTILINE)
+    known += re.findall(r"^(?:require )?\t?(\S+) v\S+", text, re.MULTILINE)
+    holders = [name for name in known if f"{package}/".startswith(f"{name}/")]
     if not holders:
         raise BuildError(
             f"{wrapper / 'go.mod'} requires no module that holds {package}. Restore it from git."
@@ -86,7 +88,8 @@ def _build(family: manifest.Family, wrapper: Path, folder: Path, report: Report)
     variables = environment(store.scratch(folder))
     report("downloading modules", 0, 1)
     packages = list(family.binaries.values())
-    total = len(go(["list", "-deps", *packages], wrapper, variables).splitlines())
+    tags = f"-tags={','.join(family.tags)}"
+    total = len(go(["list", "-deps", tags, *packages], wrapper, variables).splitlines())
     flags = " ".join(["-s -w", *(f"-X {key}={value}" for key, value in family.ldflags.items())])
     (folder / "bin").mkdir()
     compiled = 0
@@ -94,7 +97,7 @@ def _build(family: manifest.Family, wrapper: Path, folder: Path, report: Report)
         target = folder / "bin" / binary
         # setpriv: a build does not outlive a run that was killed.
         command = ["setpriv", "--pdeathsig", "KILL"]
-        command += ["go", "build", "-v", "-ldflags", flags, "-o", str(target), package]
+        command += ["go", "build", "-v", tags, "-ldflags", flags, "-o", str(target), package]
         with subprocess.Popen(
             command, cwd=wrapper, env=variables, stderr=subprocess.PIPE, text=True
         ) as process:

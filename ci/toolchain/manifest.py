@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 class Family(BaseModel, extra="forbid", frozen=True):
     """Binaries that one Go module yields; built together, trusted together.
 
-    ``ldflags`` maps a Go variable to the string it is linked with, ``binaries`` a file name to its
-    Go package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
+    ``tags`` are Go build tags, ``ldflags`` maps a Go variable to the string it is linked with,
+    ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
     """
 
     version: str
@@ -25,13 +25,16 @@ class Family(BaseModel, extra="forbid", frozen=True):
     ldflags: dict[str, str]
     binaries: Annotated[dict[str, str], Field(min_length=1)]
     files: dict[str, str] = {}
+    tags: list[str] = []
 
     def key(self, wrapper: Path) -> str:
         """Content key: the wrapper module, its sums and the recipe. Cost estimates do not count."""
         digest = hashlib.sha256()
         for name in ("go.mod", "go.sum"):
             digest.update((wrapper / name).read_bytes())
-        recipe = self.model_dump_json(include={"version", "ldflags", "binaries", "files"})
+        # Tags count only where there are some, so that they changed no other family's key.
+        parts = {"version", "ldflags", "binaries", "files"} | ({"tags"} if self.tags else set())
+        recipe = self.model_dump_json(include=parts)
         digest.update(recipe.encode())
         return digest.hexdigest()[:16]
 

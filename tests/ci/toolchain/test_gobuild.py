@@ -1,0 +1,134 @@
+"""Families are really built, from a module that needs nothing but Go itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ci.report import silent
+from ci.toolchain import gobuild, manifest, store
+from infra import refusal
+
+FAMILY = {
+    "version": "1.2.3",
+    "seconds": 1,
+    "disk_gib": 1,
+    "memory_gib": 1,
+    "ldflags": {"main.version": "v1.2.3"},
+    "binaries": {"tiny": "example.test/tiny"},
+    "files": {"notes.txt": "docs/notes.txt"},
+}
+
+BUILD = """
+import json, sys
+from pathlib import Path
+from ci.toolchain import gobuild, manifest
+family = manifest.Family.model_validate(json.loads(sys.argv[1]))
+say = lambda text, done, total: print(text, flush=True)
+gobuild.ensure("tiny", family, say, Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def wrapper(tmp_path: Path) -> Path:
+    """A module with one program, without requirements."""
+    folder = tmp_path / "tiny"
+    (folder / "docs").mkdir(parents=True)
+    (folder / "docs" / "notes.txt").write_text("kept\n")
+    (folder / "go.mod").write_text("module example.test/tiny\n\ngo 1.26\n")
+    (folder / "go.sum").write_text("")
+    (folder / "main.go").write_text(
+        'package main\n\nvar version = "unset"\n\nfunc main() { print(version) }\n'
+    )
+    return folder
+
+
+def running(folder: Path) -> list[int]:
+    """Processes whose working folder is under ``folder`` (Go's compilers and linkers run there)."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str((process / "cwd").readlink()).startswith(str(folder)):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_build_that_was_killed_is_completed_by_the_next_run(cache: Path, wrapper: Path) -> None:
+    family = manifest.Family.model_validate(FAMILY)
+    child = subprocess.Popen(
+        [sys.executable, "-c", BUILD, json.dumps(FAMILY), str(wrapper)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(2)]
+        builders = running(wrapper)
+        child.send_signal(signal.SIGKILL)
+    assert said[1] == "compiling tiny\n", said
+    assert builders
+    assert store.find("tiny", family.key(wrapper)) is None
+    for builder in builders:  # they end by themselves: nothing of the killed run goes on
+        while Path(f"/proc/{builder}/cwd").exists() and _alive(builder):
+            os.sched_yield()
+
+    entry = gobuild.ensure("tiny", family, silent, wrapper)
+
+    ran = subprocess.run([entry.file("bin/tiny")], capture_output=True, text=True, check=True)
+    assert ran.stderr == "v1.2.3"
+    assert entry.file("share/notes.txt").read_text() == "kept\n"
+    assert [path.name for path in (cache / "tools").iterdir() if path.is_dir()] == [entry.path.name]
+
+
+def _alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
+
+
+def test_a_build_that_does_not_compile_says_what_the_compiler_said(
+    cache: Path, wrapper: Path
+) -> None:
+    (wrapper / "main.go").write_text("package main\n\nfunc main() { undefined() }\n")
+    family = manifest.Family.model_validate(FAMILY)
+
+    with pytest.raises(gobuild.BuildError, match="undefined: undefined"):
+        gobuild.ensure("tiny", family, silent, wrapper)
+
+    assert store.find("tiny", family.key(wrapper)) is None
+
+
+def test_a_wrapper_without_the_familys_module_is_named(wrapper: Path) -> None:
+    (wrapper / "go.mod").write_text("module example.test/other\n\ngo 1.26\n")
+
+    with pytest.raises(gobuild.BuildError, match=r"tiny/go\.mod requires no module"):
+        gobuild.module(manifest.Family.model_validate(FAMILY), wrapper)
+
+
+def test_a_machine_without_go_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(refusal.Refusal, match=r"go is None: it is not on PATH\. Install Go"):
+        gobuild.toolchain()
+
+
+def test_a_go_that_is_too_old_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "go"
+    old.write_text("#!/bin/sh\necho go1.9.1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    with pytest.raises(refusal.Refusal, match=r"go is '1\.9\.1': at least 1\.26\.0 is needed"):
+        gobuild.toolchain()
