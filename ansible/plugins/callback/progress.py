@@ -1,0 +1,91 @@
+"""Tells a program how far a playbook is: one JSON document per line on a file descriptor.
+
+    {"task": NAME, "done": N, "total": N}      a task begins
+    {"failed": HOST, "task": NAME, "message": TEXT}
+    {"stats": {HOST: {"ok": N, "changed": N, "failures": N, "unreachable": N}}}
+"""
+
+import json
+import os
+from typing import Any
+
+from ansible.parsing.ajson import AnsibleJSONEncoder
+from ansible.playbook.block import Block
+from ansible.playbook.play import Play
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: progress
+type: notification
+short_description: progress of a playbook for a program
+description:
+  - Writes JSON lines to the file descriptor that MODELYARD_PROGRESS_FD names; silent without it.
+options: {}
+"""
+DESCRIPTOR = "MODELYARD_PROGRESS_FD"
+
+
+class CallbackModule(CallbackBase):
+    """Counts tasks as the playbook's own files say them; handlers are not counted."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "progress"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._descriptor = int(os.environ[DESCRIPTOR]) if DESCRIPTOR in os.environ else None
+        self._before: dict[str, int] = {}
+        self._done = self._total = 0
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Count what is ahead."""
+        for play in playbook.get_plays():
+            self._before[play._uuid] = self._total
+            self._total += sum(_count(block) for block in play.compile())
+
+    def v2_playbook_on_play_start(self, play: Play) -> None:
+        """Skip the tasks of plays that found no host."""
+        self._done = self._before.get(play._uuid, self._done)
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """A task begins on all of its hosts."""
+        self._done = min(self._done + 1, self._total)
+        self._say({"task": task.get_name(), "done": self._done, "total": self._total})
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """A task failed on one host."""
+        if not ignore_errors:
+            self._say_failed(result)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """A host does not answer."""
+        self._say_failed(result)
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """The end."""
+        self._say({"stats": {host: stats.summarize(host) for host in stats.processed}})
+
+    def _say_failed(self, result: Any) -> None:
+        said = result._result
+        message = "no message: the task hides what it is told" if result._task.no_log else ""
+        for key in ("msg", "stderr", "stdout"):
+            if not message and said.get(key):
+                message = str(said[key])
+        if said.get("stderr") and str(said["stderr"]) not in message:
+            message += f"\n{said['stderr']}"
+        host, task = result._host.get_name(), result._task.get_name()
+        self._say({"failed": host, "task": task, "message": message})
+
+    def _say(self, document: dict[str, Any]) -> None:
+        if self._descriptor is not None:
+            line = json.dumps(document, cls=AnsibleJSONEncoder) + "\n"
+            os.write(self._descriptor, line.encode())
+
+
+def _count(block: Block) -> int:
+    parts = [*block.block, *block.rescue, *block.always]
+    return sum(
+        _count(part) if isinstance(part, Block) else int(not part.implicit)
+        for part in parts
+    )

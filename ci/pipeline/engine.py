@@ -1,0 +1,271 @@
+"""The container engine: found when one answers, else installed and started as root on Debian.
+
+The engine belongs to the machine, not to an environment, so the record of what was started stands in
+/run, which every checkout and every state folder shares, and which a restart of the machine empties.
+An engine that somebody else runs is used and never stopped.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from ci.report import Report
+from ci.toolchain import debian
+from infra.refusal import Refusal
+
+LABEL = "modelyard.environment"
+RECORD = Path("/run/modelyard/engine.json")
+LOG = Path("/var/log/modelyard-dockerd.log")
+# Files that a killed daemon leaves: it refuses to start when another process has taken the number.
+PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
+PATIENCE_S = 90
+"""Longest wait for a started daemon: it first ends containers that a crash left half dead."""
+
+STOP_S = 60
+"""Longest wait for the daemon's end: it stops its containers first."""
+
+_started: list[subprocess.Popen[bytes]] = []
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class EngineError(Exception):
+    """The engine could not be started or stopped; the text says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A container engine that answers."""
+
+    version: str
+    started_by_us: bool
+
+
+def ensure(report: Report) -> Engine:
+    """Return an engine that answers, installing and starting Debian's docker.io when none does.
+
+    Raises Refusal where that cannot be done (not root, another system, DOCKER_HOST points elsewhere),
+    EngineError when the daemon does not come up.
+    """
+    if (version := answers()) is not None:
+        return Engine(version=version, started_by_us=_ours() is not None)
+    _may_start()
+    if not shutil.which("dockerd", path=PATH):
+        report("no container engine answers: installing docker.io", 0, 0)
+        debian.require(report)
+    report("no container engine answers: starting dockerd", 0, 0)
+    version = _start()
+    return Engine(version=version, started_by_us=True)
+
+
+def client() -> docker.DockerClient:
+    """A connection to the engine; Refusal when none answers."""
+    if answers() is None:
+        raise Refusal(
+            "container engine",
+            os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            "it does not answer",
+            "Run `yard up`, which starts one, or start your own.",
+        )
+    return docker.from_env(timeout=60)
+
+
+def answers() -> str | None:
+    """The engine's version, or None when none answers; Refusal when this user may not ask."""
+    try:
+        with_timeout = docker.from_env(timeout=10)
+        try:
+            return str(with_timeout.version()["Version"])
+        finally:
+            with_timeout.close()
+    except DockerException as error:
+        if "PermissionError" in str(error) or "Permission denied" in str(error):
+            raise Refusal(
+                "container engine",
+                os.environ.get("USER", str(os.geteuid())),
+                "this user may not use it",
+                "Run as root, or add the user to the group docker and log in again.",
+            ) from None
+        return None
+
+
+def stop_if_ours() -> bool:
+    """Stop the engine when `ensure` started it and nothing needs it any more; says whether it did.
+
+    It is needed while any environment has a container, and while any container at all runs.
+    """
+    pid = _ours()
+    if pid is None or answers() is None:
+        return False
+    connection = client()
+    try:
+        needed = connection.containers.list(all=True, filters={"label": LABEL})
+        if needed or connection.containers.list():
+            return False
+    finally:
+        connection.close()
+    _stop(pid)
+    return True
+
+
+def _may_start() -> None:
+    if host := os.environ.get("DOCKER_HOST"):
+        raise Refusal(
+            "DOCKER_HOST",
+            host,
+            "no container engine answers there",
+            "Start that engine, or unset DOCKER_HOST so that one is started here.",
+        )
+    if os.geteuid() != 0:
+        raise Refusal(
+            "container engine",
+            None,
+            "none answers, and only root can install and start one",
+            "Start Docker, or run this command as root once.",
+        )
+    system = operating_system()
+    if system not in {"debian", "ubuntu"}:
+        raise Refusal(
+            "operating system",
+            system,
+            "modelyard installs a container engine on Debian and Ubuntu only",
+            "Install and start Docker 20.10 or newer yourself, then run this command again.",
+        )
+
+
+def operating_system(release: Path = Path("/etc/os-release")) -> str:
+    """The ID that /etc/os-release gives: debian, ubuntu, fedora ..."""
+    for line in release.read_text().splitlines():
+        if line.startswith("ID="):
+            return line.removeprefix("ID=").strip('"')
+    return "unknown"
+
+
+def _start() -> str:
+    if Path("/run/systemd/system").is_dir():
+        _run(["systemctl", "start", "docker.service"])
+        version = _wait(lambda: None)
+        _record(int(Path("/var/run/docker.pid").read_text()))
+        return version
+    for path, name in PID_FILES.items():
+        remove_stale_pid_file(path, name)
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("ab") as log:
+        # A session of its own: the daemon outlives this command and its terminal.
+        process = subprocess.Popen(
+            ["dockerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"PATH": PATH},
+        )
+    # Kept: Python complains of a child that runs on when nothing refers to it any more.
+    _started.append(process)
+    _record(process.pid)
+    return _wait(process.poll)
+
+
+def remove_stale_pid_file(path: Path, name: str) -> bool:
+    """Remove a pid file whose process is gone or is another program; says whether it did."""
+    try:
+        pid = int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        path.unlink(missing_ok=True)
+        return False
+    if _program(pid) == name:
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _wait(ended: Callable[[], int | None]) -> str:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if (version := answers()) is not None:
+            return version
+        if (code := ended()) is not None:
+            RECORD.unlink(missing_ok=True)
+            raise EngineError(f"dockerd ended with {code} at once. {_log_tail()}")
+        time.sleep(0.3)
+    raise EngineError(f"dockerd did not answer in {PATIENCE_S} s. {_log_tail()}")
+
+
+def _log_tail() -> str:
+    lines = LOG.read_text(errors="replace").splitlines()[-15:] if LOG.exists() else []
+    return f"Its log {LOG} ends with:\n" + "\n".join(lines)
+
+
+def _stop(pid: int) -> None:
+    if Path("/run/systemd/system").is_dir():
+        _run(["systemctl", "stop", "docker.socket", "docker.service"])
+    else:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while _program(pid) == "dockerd":
+            if time.monotonic() > deadline:
+                raise EngineError(f"dockerd (process {pid}) did not end in {STOP_S} s. {_log_tail()}")
+            time.sleep(0.2)
+        _unmount_below(Path("/run/docker"))
+        # The bridge of a daemon that is gone is of no use to anybody.
+        if Path("/sys/class/net/docker0").exists():
+            _run(["ip", "link", "delete", "docker0"])
+    RECORD.unlink(missing_ok=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in reversed(mounted):
+        if Path(point).is_relative_to(folder):
+            _run(["umount", point])
+
+
+def _record(pid: int) -> None:
+    RECORD.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    RECORD.write_text(json.dumps({"pid": pid, "born": _born(pid)}) + "\n")
+
+
+def _ours() -> int | None:
+    """The daemon's process when `ensure` started it and it is still that very process."""
+    try:
+        record = json.loads(RECORD.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    pid = int(record["pid"])
+    return pid if _program(pid) == "dockerd" and _born(pid) == record["born"] else None
+
+
+def _program(pid: int) -> str | None:
+    """Name of a living process; a zombie counts as gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    name, state = fields[fields.index("(") + 1 : fields.rindex(")")], fields[fields.rindex(")") + 2]
+    return None if state == "Z" else name
+
+
+def _born(pid: int) -> int:
+    """Start time of a process in clock ticks since boot: it tells a reused number apart."""
+    fields = Path(f"/proc/{pid}/stat").read_text()
+    return int(fields[fields.rindex(")") + 2 :].split()[19])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PATH": PATH}
+    )
+    if done.returncode:
+        raise EngineError(f"{' '.join(command)} failed: {done.stderr.strip()}. {_log_tail()}")

@@ -1,0 +1,178 @@
+"""The hosts of an environment and their cluster, made by Ansible: up, agrees, down."""
+
+import hashlib
+import ipaddress
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ci.pipeline import engine, node_probe, playbook
+from ci.report import Report, silent
+from ci.toolchain import debian, images, provide, store, supply
+from ci.toolchain.images import Archive
+from infra import contract, places
+from infra.environment import Environment
+
+BINARIES = {
+    "containerd": ("containerd", "containerd-shim-runc-v2", "ctr"),
+    "kubernetes": ("kubelet", "kubeadm", "kubectl"),
+}
+# What a node container's root file system has beyond minbase.
+NODE_PACKAGES = [
+    *("systemd", "systemd-sysv", "dbus", "kmod", "procps", "mount", "util-linux"),
+    *("iproute2", "iptables", "conntrack", "ethtool", "socat"),
+    *("containerd", "runc", "containernetworking-plugins", "ca-certificates"),
+    *("python3", "python3-apt", "openssh-server", "sudo"),
+]
+
+
+def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> None:
+    """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError."""
+    facts = _facts(env, archives, report)
+    folder = _folder(env)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _applied(env).unlink(missing_ok=True)
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    playbook.run(env, "hosts", report)
+    _write_contract(env, archives)
+    probe = node_probe.probe(env)
+    record = {"digest": _digest(env, facts), "nodes": probe.fingerprints}
+    _applied(env).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def agrees(env: Environment) -> bool:
+    """Whether roles, inventory, environment, binaries and every node are as the last `up` left them.
+
+    False, too, when it cannot be told: Ansible then looks for itself.
+    """
+    try:
+        record = json.loads(_applied(env).read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    found = {name: images.find(name) for name in images.names()}
+    archives = {name: archive for name, archive in found.items() if archive}
+    if len(archives) < len(found) or not contract.path(env.name).is_file():
+        return False
+    if record.get("digest") != _digest(env, _facts(env, archives, silent)):
+        return False
+    state = node_probe.probe(env)
+    return state.healthy and state.fingerprints == record.get("nodes")
+
+
+def down(env: Environment, report: Report) -> None:
+    """Remove the environment's containers, volumes and network, and what is known of them here."""
+    label = {"label": f"{engine.LABEL}={env.name}"}
+    connection = engine.client()
+    try:
+        containers = connection.containers.list(all=True, filters=label, ignore_removed=True)
+        volumes = connection.volumes.list(filters=label)
+        networks = connection.networks.list(filters=label)
+        doomed = [*containers, *volumes, *networks]
+        for number, one in enumerate(doomed):
+            report(f"removing {one.name}", number, len(doomed))
+            if one in networks:
+                one.remove()
+            else:
+                one.remove(force=True)
+    finally:
+        connection.close()
+    shutil.rmtree(_folder(env), ignore_errors=True)
+    shutil.rmtree(places.state(env.name) / "ssh", ignore_errors=True)
+    for file in (places.state(env.name) / "kubeconfig", contract.path(env.name)):
+        file.unlink(missing_ok=True)
+
+
+def _facts(env: Environment, archives: Mapping[str, Archive], report: Report) -> dict[str, Any]:
+    """What the roles have to know of this machine: paths, digests, resolvers."""
+    source = supply.resolve(env)
+    entries = {
+        name: provide.find(name, source) or provide.family(name, report, source)
+        for name in BINARIES
+    }
+    base = debian.base_entry("node", NODE_PACKAGES, report)
+    return {
+        "tools": str(store.root()),
+        "versions": {name: entry.version for name, entry in entries.items()},
+        "binaries": {
+            name: {file: str(entries[name].file(f"bin/{file}")) for file in files}
+            for name, files in BINARIES.items()
+        },
+        "images": [
+            {
+                "name": name,
+                "reference": archive.reference,
+                "digest": archive.digest,
+                "archive": str(archive.path),
+                "kinds": list(archive.nodes),
+            }
+            for name, archive in sorted(archives.items())
+        ],
+        "node_base": {
+            "tar": str(base.file(debian.TAR)),
+            "key": base.path.name.removeprefix("debian-node-"),
+        },
+        "registry_ca": str(places.state(env.name) / "credentials" / "ca.crt"),
+        "resolvers": resolvers(
+            [Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")], env
+        ),
+    }
+
+
+def resolvers(files: list[Path], env: Environment) -> list[str]:
+    """Resolvers of this machine that a node container can reach, so none on a loopback address.
+
+    Without any: the network's gateway, where nothing answers, because CoreDNS does not start without
+    the name of one.
+    """
+    for file in files:
+        lines = file.read_text().splitlines() if file.is_file() else []
+        named = [line.split()[1] for line in lines if line.startswith("nameserver ")]
+        usable = [one for one in named if not ipaddress.ip_address(one.split("%")[0]).is_loopback]
+        if usable:
+            return usable
+    return [str(ipaddress.ip_network(env.network.hosts).network_address + 1)]
+
+
+def _digest(env: Environment, facts: dict[str, Any]) -> str:
+    """Digest of all that decides what the hosts look like."""
+    digest = hashlib.sha256()
+    for path in sorted(playbook.FOLDER.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(playbook.FOLDER)}\n".encode())
+            digest.update(path.read_bytes())
+    digest.update(env.model_dump_json().encode())
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest.update(Path(facts["registry_ca"]).read_bytes())
+    return digest.hexdigest()
+
+
+def _write_contract(env: Environment, archives: Mapping[str, Archive]) -> None:
+    source = supply.resolve(env)
+    shares = {
+        component: provide.find(family, source)
+        for component, family in {"traefik": "traefik", "rollouts": "argo-rollouts"}.items()
+    }
+    document = contract.promised(env).model_copy(
+        update={
+            "promised": False,
+            "images": {
+                name: contract.Image(reference=one.reference, digest=one.digest)
+                for name, one in sorted(archives.items())
+            },
+            "crds": {name: entry.path / "share" for name, entry in shares.items() if entry},
+        }
+    )
+    path = contract.path(env.name)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(document.model_dump_json(indent=1) + "\n")
+    fresh.replace(path)
+
+
+def _folder(env: Environment) -> Path:
+    return places.state(env.name) / "hosts"
+
+
+def _applied(env: Environment) -> Path:
+    return _folder(env) / "applied.json"

@@ -1,0 +1,83 @@
+"""Ask every node container how it is: units, the kubelet's health, and a digest of its settings."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError, NotFound
+
+from ci.pipeline import engine
+from infra.environment import Environment
+from infra.refusal import Refusal
+
+PATIENCE_S = 60
+UNITS = ("containerd.service", "kubelet.service", "modelyard-routes.service")
+# What the roles write on a node. Kubernetes' own files change by themselves and are not among it.
+SETTINGS = (
+    "/etc/containerd /etc/cni/net.d /etc/systemd/system /etc/sysctl.d /etc/kubernetes/kubelet.yaml"
+    " /etc/kubernetes/resolv.conf /usr/local/bin /usr/local/sbin"
+)
+# A link counts by its target, a file by its content: the binaries are links on most nodes.
+_SCRIPT = f"""
+set -eu
+systemctl is-active --quiet {" ".join(UNITS)}
+python3 -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:10248/healthz", timeout=5)'
+{{ find {SETTINGS} -type l -printf '%p %l\\n' | sort
+   find {SETTINGS} -type f -print0 | sort -z | xargs -0 sha256sum; }} | sha256sum
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What the nodes said; a node that is not as it should be has a fault instead of a fingerprint."""
+
+    fingerprints: dict[str, str]
+    faults: dict[str, str]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no node has a fault."""
+        return not self.faults
+
+
+def container_name(env: Environment, node: str) -> str:
+    """Name and hostname of a node's container."""
+    return f"modelyard-{env.name}-{node}"
+
+
+def probe(env: Environment) -> Probe:
+    """Ask all nodes at once. An engine that does not answer is a fault of every node."""
+    names = [node.name for node in env.nodes()]
+    try:
+        connection = engine.client()
+    except Refusal as refused:
+        return Probe(fingerprints={}, faults=dict.fromkeys(names, refused.rule))
+    try:
+        with ThreadPoolExecutor(len(names)) as pool:
+            answers = pool.map(lambda name: _ask(connection, container_name(env, name)), names)
+            said = dict(zip(names, answers, strict=True))
+    finally:
+        connection.close()
+    return Probe(
+        fingerprints={name: text for name, (good, text) in said.items() if good},
+        faults={name: text for name, (good, text) in said.items() if not good},
+    )
+
+
+def _ask(connection: docker.DockerClient, name: str) -> tuple[bool, str]:
+    try:
+        container = connection.containers.get(name)
+    except NotFound:
+        return False, "it has no container"
+    except APIError as error:
+        return False, f"the engine says: {error.explanation}"
+    if container.status != "running":
+        return False, f"its container is {container.status}"
+    # The client program: the library's exec loses output on a busy machine (it reads the raw socket
+    # and leaves what came together with the headers in a buffer).
+    command = ["docker", "exec", name, "sh", "-c", _SCRIPT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    if done.returncode:
+        return False, done.stderr.strip() or f"a unit of {', '.join(UNITS)} does not run"
+    return True, f"{container.id} {done.stdout.split()[0]}"
