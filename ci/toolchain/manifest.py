@@ -15,7 +15,8 @@ class Family(BaseModel, extra="forbid", frozen=True):
     """Binaries that one Go module yields; built together, trusted together.
 
     ``tags`` are Go build tags, ``ldflags`` maps a Go variable to the string it is linked with,
-    ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a path inside the module of the first binary.
+    ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a path inside
+    the module of the first binary.
     """
 
     version: str
