@@ -143,9 +143,9 @@ def _resources(release: Release) -> core.v1.ResourceRequirementsArgs:
     return core.v1.ResourceRequirementsArgs(requests=requests, limits=limits)
 
 
-def _tolerations(pool: Pool) -> list[core.v1.TolerationArgs]:
+def _tolerations(pool: Pool) -> list[core.v1.TolerationArgs] | None:
     if pool.taint is None:
-        return []
+        return None  # not an empty list: the controller drops it, which then looks like a change
     pair, _, effect = pool.taint.partition(":")
     key, _, value = pair.partition("=")
     return [core.v1.TolerationArgs(key=key, operator="Equal", value=value, effect=effect)]
