@@ -78,16 +78,15 @@ def test_an_unsound_bento_file_is_refused_with_file_key_value_rule_and_remedy(
 
 
 @pytest.mark.parametrize(
-    ("keys", "value", "words"),
+    ("command", "keys", "value", "words"),
     [
-        (("colour",), "blue", ("colour", "blue")),
-        (("ports", "gateway"), "https", ("ports.gateway", "https")),
-        (("network", "pods"), "10.245.0.1/16", ("network.pods", "10.245.0.1/16")),
-        (("supply",), "internet", ("supply", "internet")),
+        ("status", ("colour",), "blue", ("colour", "blue")),
+        ("preview", ("ports", "gateway"), "https", ("ports.gateway", "https")),
+        ("up", ("network", "pods"), "10.245.0.1/16", ("network.pods", "10.245.0.1/16")),
+        ("env", ("supply",), "internet", ("supply", "internet")),
     ],
     ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
 )
-@pytest.mark.parametrize("command", ["status", "preview", "up"])
 def test_an_unsound_environment_file_is_refused_with_file_key_value_rule_and_remedy(
     clone: Clone, command: str, keys: tuple[str, ...], value: Any, words: tuple[str, ...]
 ) -> None:
