@@ -26,7 +26,7 @@ from ci.pipeline.rollout_state import (
 from ci.report import Report
 from infra import contract
 from infra.environment import Environment
-from infra.models import labels, release, workload
+from infra.models import labels, release
 from infra.refusal import Refusal
 
 MERGE = "application/merge-patch+json"
@@ -146,7 +146,7 @@ def wait(
             if (
                 now - degraded > DEGRADED_S
                 or now - hopeless > HOPELESS_S
-                or now - started > workload.DEADLINE_SECONDS
+                or now - started > release.DEADLINE_SECONDS
             ):
                 raise RolloutFailed(
                     f"{name} {seen.digest} is not rolled out: {seen.message or seen.phase}; "

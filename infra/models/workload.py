@@ -5,7 +5,7 @@ from pulumi_kubernetes import core, meta
 
 from infra.contract import Pool
 from infra.models import labels
-from infra.models.release import Release
+from infra.models.release import DEADLINE_SECONDS, Release
 from infra.platform import spaces
 
 USER = 1034
@@ -19,7 +19,6 @@ DRAIN_SECONDS = 10
 GRACE_SECONDS = 60
 # A cold start on a busy machine: loading, and BentoML's own start.
 START_SECONDS = 300
-DEADLINE_SECONDS = 600
 
 
 def rollout(release: Release, image: str, environment: str, pool: Pool) -> dict[str, object]:
