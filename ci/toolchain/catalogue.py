@@ -1,6 +1,7 @@
 """The catalogue of images, read from images.toml into closed types."""
 
 import hashlib
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -19,17 +20,15 @@ class Image(BaseModel, extra="forbid", frozen=True):
 
     repository: str
     tag: str
-    nodes: tuple[Kind, ...]
+    nodes: Annotated[tuple[Kind, ...], Field(min_length=1)]
     base: str | None = None
     families: dict[str, str] = {}
     programs: dict[str, str] = {}
     service: str | None = None
-    uv: bool = False
     certificates: bool = False
     user: Annotated[int, Field(ge=0, le=65535)]
     entrypoint: list[str]
     command: list[str] = []
-    environment: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -47,7 +46,9 @@ class Image(BaseModel, extra="forbid", frozen=True):
             raise ValueError("a service needs a base with Python")
         if self.service is not None and not (self.folder() / "requirements.lock").is_file():
             raise ValueError(f"service is {self.service}, which has no requirements.lock")
-        self.tag.format(content="", **{name: part.version for name, part in tools.family.items()})
+        for part in re.findall(r"{(.*?)}", self.tag):
+            if part != "content" and part not in tools.family:
+                raise ValueError(f"tag names {part}, which tools.toml does not have")
         return self
 
     def folder(self) -> Path:

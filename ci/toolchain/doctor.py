@@ -59,7 +59,7 @@ class Machine:
 def inspect(environment: Environment) -> list[Finding]:
     """Look at every tool, verify the digests of those in the store (seconds); change nothing."""
     source = supply.resolve(environment)
-    return [*_machine(Machine()), *_packages(), *_store(environment, source), _training()]
+    return [*machine(Machine()), *_packages(), *_store(environment, source), _training()]
 
 
 def require(environment: Environment, report: Report) -> None:
@@ -67,7 +67,7 @@ def require(environment: Environment, report: Report) -> None:
 
     Needed and free disk and memory are reported for all that is not made yet.
     """
-    for finding in _machine(Machine()):
+    for finding in machine(Machine()):
         if finding.state != "ok" and (finding.name != "go" or _unbuilt(environment)):
             raise refusal.Refusal(
                 finding.name, finding.version, "it is not supported", finding.remedy
@@ -102,37 +102,47 @@ def _unbuilt(environment: Environment) -> list[str]:
     return [name for name in manifest.load().family if provide.find(name, source) is None]
 
 
-def _machine(machine: Machine) -> Iterator[Finding]:
+def machine(facts: Machine) -> list[Finding]:
+    """Whether this machine is of a supported kind, and its Python and Go new enough."""
+    return [_system(facts), _python(facts), _go()]
+
+
+def _system(machine: Machine) -> Finding:
     known = machine.kernel == "Linux" and machine.processor in {"x86_64", "amd64"}
     family = {machine.release.get("ID", ""), *machine.release.get("ID_LIKE", "").split()}
     supported = known and bool(family & {"debian", "ubuntu"})
-    yield Finding(
+    return Finding(
         name="system",
         version=f"{machine.name} on {machine.processor}",
         source="this machine",
         state="ok" if supported else "missing",
         remedy="" if supported else "Use Debian or Ubuntu on x86-64: the tools are built for it.",
     )
+
+
+def _python(machine: Machine) -> Finding:
     new = machine.python >= MINIMUM_PYTHON
     wanted = ".".join(map(str, MINIMUM_PYTHON))
-    yield Finding(
+    return Finding(
         name="python",
         version=".".join(map(str, machine.python)),
         source=sys.executable,
         state="ok" if new else "missing",
         remedy="" if new else f"Run `make setup PYTHON=...` with Python {wanted} or newer.",
     )
+
+
+def _go() -> Finding:
     try:
-        go = Finding(name="go", version=gobuild.toolchain(), source="this machine", state="ok")
+        return Finding(name="go", version=gobuild.toolchain(), source="this machine", state="ok")
     except refusal.Refusal as refused:
-        go = Finding(
+        return Finding(
             name="go",
             version=str(refused.value or ""),
             source="this machine",
             state="missing",
             remedy=refused.remedy,
         )
-    yield go
 
 
 def _packages() -> Iterator[Finding]:

@@ -3,16 +3,11 @@
     archive = images.ensure("modelyard/registry", report)
     # on a node: ctr -n k8s.io images import --digests --base-name REPOSITORY archive.path
 
-``images.ensure("bento-base")`` is what models' images are built on: Debian's minbase with
-python3, python3-venv, ca-certificates and the uv of this environment, no compiler, no CA of this
-machine. Use it as ``FROM oci-archive:PATH``, or ``buildah pull oci-archive:PATH`` first.
-
 An archive depends on nothing but its inputs: layers and configuration carry the time 0. Each build
 has a buildah store of its own, deleted with it, so that neither docker nor the user's images are
 touched.
 """
 
-import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -52,8 +47,8 @@ class Archive:
 
 
 def names() -> list[str]:
-    """Images that nodes need, in the order of images.toml; not the bases, such as bento-base."""
-    return [name for name, image in catalogue.load().image.items() if image.nodes]
+    """Images that nodes need, in the order of images.toml."""
+    return list(catalogue.load().image)
 
 
 def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archive:
@@ -63,30 +58,37 @@ def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archi
     store lacks are made first.
     """
     image = catalogue.load().image[name]
-    key = image.key(*_inputs(image, source))
+    reference = image.reference(key(name, source))
     entry = store.ensure(
-        f"image-{name.replace('/', '-')}",
-        key,
-        version=image.reference(key).rsplit(":", 1)[1],
+        _name(name),
+        key(name, source),
+        version=reference.rsplit(":", 1)[1],
         source=_source(image),
         make=lambda folder: _make(name, source, folder, report),
     )
-    return _archive(image, image.reference(key), entry)
+    return _archive(image, reference, entry)
 
 
 def find(name: str, source: supply.Supply = "closed") -> Archive | None:
     """The image's archive if the store has it; makes nothing."""
     image = catalogue.load().image[name]
     found = entry(name, source)
-    reference = image.reference(image.key(*_inputs(image, source)))
-    return _archive(image, reference, found) if found else None
+    return _archive(image, image.reference(key(name, source)), found) if found else None
 
 
 def entry(name: str, source: supply.Supply = "closed") -> store.Entry | None:
     """The image's entry in the store, or None."""
+    return store.find(_name(name), key(name, source))
+
+
+def key(name: str, source: supply.Supply = "closed") -> str:
+    """Content key of an image: its recipe and the keys of everything that goes into it."""
     image = catalogue.load().image[name]
-    key = image.key(*_inputs(image, source))
-    return store.find(f"image-{name.replace('/', '-')}", key)
+    return image.key(*_inputs(image, source))
+
+
+def _name(name: str) -> str:
+    return f"image-{name.replace('/', '-')}"
 
 
 def _archive(image: catalogue.Image, reference: str, entry: store.Entry) -> Archive:
@@ -111,8 +113,6 @@ def _inputs(image: catalogue.Image, source: supply.Supply) -> list[str]:
     inputs += [debian.program_key(program) for program in sorted(image.programs.values())]
     if image.base is not None:
         inputs.append(debian.base_key(tools.debian.bases[image.base], setuid=False))
-    if image.uv:
-        inputs.append(importlib.metadata.version("uv"))
     return inputs
 
 
@@ -126,7 +126,7 @@ def _source(image: catalogue.Image) -> str:
 
 def _make(name: str, source: supply.Supply, folder: Path, report: Report) -> None:
     image = catalogue.load().image[name]
-    reference = image.reference(image.key(*_inputs(image, source)))
+    reference = image.reference(key(name, source))
     copies: dict[str, Path] = {}
     versions: list[str] = []
     for target, binary in image.families.items():
@@ -138,9 +138,6 @@ def _make(name: str, source: supply.Supply, folder: Path, report: Report) -> Non
         entry = debian.program_entry(program, report)
         copies[target] = entry.file(f"bin/{program}")
         versions.append(entry.file(debian.PACKAGES).read_text().strip())
-    if image.uv:
-        copies["/usr/local/bin/uv"] = Path(uv.find_uv_bin())
-        versions.append(f"uv {importlib.metadata.version('uv')}")
     base = _base(image.base, report) if image.base is not None else None
     report(f"image {name}", 0, 0)
     work = store.scratch(folder)
@@ -220,7 +217,7 @@ class _Buildah:
             self.run("add", "--quiet", self.container, str(base), "/")
 
     def configure(self, image: catalogue.Image, versions: list[str]) -> None:
-        environment = {"PATH": _PATH} | image.environment
+        environment = {"PATH": _PATH}
         if image.service:
             environment |= {"PYTHONPATH": "/app:/app/packages", "PYTHONUNBUFFERED": "1"}
             environment |= {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -39,7 +39,7 @@ def read(folder: Path | None = None) -> Reading:
     place = folder or places.cache()
     while not place.exists():
         place = place.parent
-    return Reading(disk_gib=shutil.disk_usage(place).free / GIB, memory_gib=_memory() / GIB)
+    return Reading(disk_gib=shutil.disk_usage(place).free / GIB, memory_gib=memory() / GIB)
 
 
 def check(need: Need, free: Reading) -> None:
@@ -60,7 +60,7 @@ def check(need: Need, free: Reading) -> None:
         )
 
 
-def _memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+def memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """MemAvailable in bytes, or what the cgroup leaves when that is less."""
     pairs = (line.split(":") for line in meminfo.read_text().splitlines())
     free = int(dict(pairs)["MemAvailable"].split()[0]) * 1024

@@ -95,12 +95,23 @@ def _alive(process: int) -> bool:
 
 
 def test_a_build_that_does_not_compile_says_what_the_compiler_said(
-    cache: Path, wrapper: Path
+    cache: Path, wrapper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (wrapper / "main.go").write_text("package main\n\nfunc main() { undefined() }\n")
+    compiler = tmp_path / "bin" / "go"
+    compiler.parent.mkdir()
+    compiler.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        "env) echo go1.99.0 ;;\n"
+        "list) echo example.test/tiny ;;\n"
+        "build) echo './main.go:3: undefined: nonesuch' >&2; exit 1 ;;\n"
+        "esac\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{compiler.parent}:/usr/bin:/bin")
     family = manifest.Family.model_validate(FAMILY)
 
-    with pytest.raises(gobuild.BuildError, match="undefined: undefined"):
+    with pytest.raises(gobuild.BuildError, match=r"go build .*\n.*undefined: nonesuch"):
         gobuild.ensure("tiny", family, silent, wrapper)
 
     assert store.find("tiny", family.key(wrapper)) is None
