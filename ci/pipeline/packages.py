@@ -31,7 +31,7 @@ class PackagesError(Exception):
 def layers(lock: Path, report: Report) -> list[oci.Layer]:
     """Return both layers, made once for each base and lock."""
     report("the base of the image", 0, 4)
-    base = debian.base_entry(BASE, manifest.load().debian.bases[BASE], report)
+    base = debian.base_entry(BASE, manifest.load().debian.bases[BASE], report, setuid=False)
     digest = hashlib.sha256(lock.read_bytes())
     digest.update(f"{base.path.name} {PLATFORM} {RECIPE}".encode())
     entry = store.ensure(
