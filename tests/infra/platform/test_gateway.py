@@ -1,0 +1,119 @@
+"""The gateway's shared parts: what a route refers to, and what unknown requests get."""
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from infra.platform import gateway_names as names
+
+if TYPE_CHECKING:
+    from tests.infra.platform.conftest import House
+
+
+def arguments(house: "House", deployment: str) -> list[str]:
+    pod = house.engine.one("Deployment", deployment)["spec"]["template"]["spec"]
+    found: list[str] = pod["containers"][0]["args"]
+    return found
+
+
+def middleware(house: "House", name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = house.engine.one("Middleware", name)["spec"]
+    return spec
+
+
+def test_every_shared_middleware_stands_under_its_constant(house: "House") -> None:
+    made = {one.inputs["metadata"]["name"] for one in house.engine.created("Middleware")}
+
+    assert made == {
+        names.ERRORS,
+        names.ANY_ERROR,
+        names.AUTH,
+        names.BODY_LIMIT,
+        names.NOT_FOUND,
+    }
+    for one in house.engine.created("Middleware"):
+        assert one.inputs["metadata"]["namespace"] == names.NAMESPACE
+
+
+def test_unauthorized_answers_keep_the_doorkeepers_own_header(house: "House") -> None:
+    status = middleware(house, names.ERRORS)["errors"]["status"]
+
+    assert "401" not in status
+    assert set(status) == {"413", "429", "500-504"}
+
+
+def test_bodies_over_one_mebibyte_are_refused(house: "House") -> None:
+    assert middleware(house, names.BODY_LIMIT)["buffering"]["maxRequestBodyBytes"] == 1048576
+
+
+def test_the_doorkeeper_is_asked_with_the_authorization_header_only(house: "House") -> None:
+    forward = middleware(house, names.AUTH)["forwardAuth"]
+
+    assert forward == {
+        "address": "http://doorkeeper.gateway.svc.cluster.local:8080/auth",
+        "authRequestHeaders": ["Authorization"],
+    }
+
+
+def test_unknown_paths_and_methods_are_answered_by_the_doorkeeper_under_a_fixed_path(
+    house: "House",
+) -> None:
+    spec = house.engine.one("IngressRoute", "everything-else")["spec"]
+    path, method = spec["routes"]
+
+    assert path["match"] == "PathPrefix(`/`)"
+    assert path["priority"] < 10 < method["priority"]
+    for route in (path, method):
+        assert {"name": names.NOT_FOUND} in route["middlewares"]
+        assert route["services"] == [{"name": "doorkeeper", "port": names.DOORKEEPER_PORT}]
+    assert middleware(house, names.NOT_FOUND) == {"replacePath": {"path": "/errors/404"}}
+
+
+def test_the_default_certificate_is_the_environments(house: "House") -> None:
+    store = house.engine.one("TLSStore", "default")["spec"]
+    secret = house.engine.one("Secret", store["defaultCertificate"]["secretName"])
+
+    stored = base64.b64decode(secret["data"]["value"]["tls.crt"])
+    assert stored == (house.contract.credentials / "gateway.crt").read_bytes()
+    assert secret["type"] == "kubernetes.io/tls"
+
+
+def test_the_doorkeeper_knows_the_token_by_its_hash(house: "House") -> None:
+    data = house.engine.one("Secret", "doorkeeper-tokens")["data"]["value"]
+    token = (house.contract.credentials / "token").read_bytes()
+
+    assert base64.b64decode(data["tokens"]).decode() == hashlib.sha256(token).hexdigest() + "\n"
+
+
+def test_no_header_reaches_a_log_and_nothing_calls_home(house: "House") -> None:
+    for deployment in ("traefik",):
+        given = arguments(house, deployment)
+        assert "--accesslog.fields.headers.defaultmode=drop" in given
+        assert "--global.sendanonymoususage=false" in given
+        assert "--global.checknewversion=false" in given
+
+
+def test_the_rollouts_controller_writes_to_the_api_group_that_the_gateway_reads(
+    house: "House",
+) -> None:
+    given = arguments(house, "argo-rollouts")
+
+    assert "--traefik-api-group=traefik.io" in given
+    assert "--traefik-api-version=traefik.io/v1alpha1" in given
+    assert {"--namespaced", "--namespace=models"} <= set(given)
+
+
+def test_the_definitions_are_registered_as_their_files_have_them(house: "House") -> None:
+    definitions = {
+        one.inputs["metadata"]["name"]: one.inputs
+        for one in house.engine.created("CustomResourceDefinition")
+    }
+
+    assert set(definitions) == {
+        "ingressroutes.traefik.io",
+        "middlewares.traefik.io",
+        "rollouts.argoproj.io",
+    }
+    spec = definitions["rollouts.argoproj.io"]["spec"]
+    schema = spec["versions"][0]["schema"]["openAPIV3Schema"]
+    assert schema["properties"]["spec"]["x-kubernetes-preserve-unknown-fields"] is True
