@@ -199,7 +199,7 @@ def _settings() -> str:
 def _helper_pod(image: str) -> str:
     """The pod that makes and removes a volume's folder; the provisioner adds node and mounts."""
     container = {
-        "name": "helper",
+        "name": "helper-pod",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "resources": {
