@@ -17,8 +17,8 @@ from infra.environment import Environment
 from infra.names import Digest, Version
 
 DEADLINE_SECONDS = 600
-"""A roll-out without progress for so long has failed. It stands here, not beside the pods that it is
-about, because `yard` needs it too and would wait seconds for the import of their types."""
+"""A roll-out without progress for so long has failed. It stands here, not beside the pods, because
+`yard` needs it too and would wait seconds for the import of their types."""
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?")
 ModelName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")]
