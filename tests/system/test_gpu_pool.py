@@ -11,7 +11,8 @@ from tests.system.house import NAME, House, Kubernetes, run, told, until
 pytestmark = pytest.mark.system
 
 GPU = "nvidia.com/gpu"
-NODE = f"modelyard-{NAME}-gpu-1"
+NODE = "gpu-1"
+CONTAINER = f"modelyard-{NAME}-{NODE}"
 TOLERATION = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
 
 Pod = dict[str, Any]
@@ -35,7 +36,7 @@ def pool(request: pytest.FixtureRequest, house: House, kubernetes: Kubernetes) -
     """How many GPUs the pool has; each promise is checked before and after a kubelet restart."""
     want = house.environment.pool("gpu").gpus_per_node
     if request.param == "after a kubelet restart":
-        restarted = run("docker", "exec", NODE, "systemctl", "restart", "kubelet", timeout=60)
+        restarted = run("docker", "exec", CONTAINER, "systemctl", "restart", "kubelet", timeout=60)
         assert restarted.returncode == 0, told(restarted)
         until(
             "the node is ready and advertises its GPUs again",
