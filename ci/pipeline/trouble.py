@@ -17,11 +17,15 @@ HOPELESS = {
 }
 """Reasons for waiting that time alone seldom cures."""
 
+RESTARTS = 2
+"""Ends of a container after which it is thought to end again."""
+
 
 def hopeless(pods: list[Any]) -> bool:
-    """Whether a pod waits for something that time alone seldom brings."""
+    """Whether a pod waits for something that time alone seldom brings, or ends again and again."""
     return any(
         _state(status, "waiting").get("reason") in HOPELESS
+        or (not status.ready and status.restart_count >= RESTARTS)
         for pod in pods
         for status in _containers(pod)
     )
@@ -48,13 +52,20 @@ def _reason(pod: Any) -> str:
     for status in _containers(pod):
         waiting, ended = _state(status, "waiting"), _state(status, "terminated")
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return _sentence(waiting)
+            return f"{_sentence(waiting)}{_last_end(status)}"
         if ended:
             return f"ended with code {ended.get('exit_code')}, {_sentence(ended)}"
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.status != "True":
             return f"{condition.reason}: {condition.message}"
     return f"{pod.status.phase}, not ready"
+
+
+def _last_end(status: Any) -> str:
+    ended = status.last_state and status.last_state.terminated
+    return (
+        f", ended {status.restart_count} times, last with code {ended.exit_code}" if ended else ""
+    )
 
 
 def _event(connection: client.ApiClient, pod: Any) -> str:

@@ -96,7 +96,6 @@ def _container(release: Release, image: str) -> core.v1.ContainerArgs:
             core.v1.EnvVarArgs(name=name, value=value)
             for name, value in {
                 "MODELYARD_DIGEST": release.digest,
-                "MODELYARD_MODEL": release.name,
                 "MODELYARD_MODEL_VERSION": release.version,
             }.items()
         ],

@@ -417,6 +417,35 @@ def test_pods_that_cannot_start_are_named_with_the_reason_and_their_last_event(
     assert "yard logs digits --in local" in str(failure.value)
 
 
+def test_a_pod_that_ends_again_and_again_fails_the_roll_out_between_its_ends_too(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    cluster.rollout["status"]["phase"] = "Progressing"
+    restarting = pod("one")
+    restarting["status"]["containerStatuses"][0] |= {"restartCount": 2}
+    cluster.pods = [restarting]
+
+    with pytest.raises(RolloutFailed, match="pod digits-one-x"):
+        rollouts.wait(here, "digits", silent)
+
+
+def test_a_crash_is_told_with_its_code(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    cluster.rollout["status"]["phase"] = "Progressing"
+    crashing = pod("one", {"reason": "CrashLoopBackOff", "message": "back-off 10s"})
+    crashing["status"]["containerStatuses"][0] |= {
+        "restartCount": 3,
+        "lastState": {"terminated": {"exitCode": 1}},
+    }
+    cluster.pods = [crashing]
+
+    with pytest.raises(RolloutFailed, match="ended 3 times, last with code 1"):
+        rollouts.wait(here, "digits", silent)
+
+
 def test_a_degraded_roll_out_fails_with_its_message(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
