@@ -47,7 +47,12 @@ def push(built: Pushable, contract: Contract, report: Report) -> str:
         keep = ["--preserve-digests", "--digestfile", str(told)]
         source = f"oci-archive:{built.archive}"
         command = ["skopeo", "copy", "--quiet", *account, *trust, *keep, source, target]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        except FileNotFoundError:
+            raise PushError(
+                f"skopeo is not installed. Run `yard up {contract.environment}`, which installs it."
+            ) from None
         if done.returncode:
             raise PushError(_explain(target, done.stderr, contract.environment))
         digest = told.read_text().strip()
@@ -74,5 +79,5 @@ def _explain(target: str, said: str, environment: str) -> str:
             f"The registry's certificate is not this environment's. Run `yard up {environment}`."
         )
     else:
-        remedy = "Look at the registry's log, then ship again."
+        remedy = f"Look at the log of the registry in `{environment}`, then ship again."
     return f"{target} was not pushed: {said}\n{remedy}"
