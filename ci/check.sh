@@ -12,5 +12,5 @@ step() {
 step ruff format --check --quiet .
 step ruff check --quiet .
 step mypy --no-error-summary ci infra services tests
-step ansible-lint --offline -q ansible
+step env -C ansible ansible-lint --offline -q
 step pytest -m "not apiserver and not hosts and not system and not training" "$@"

@@ -1,7 +1,7 @@
 """The container engine: found when one answers, else installed and started as root on Debian.
 
-The engine belongs to the machine, not to an environment, so the record of what was started stands in
-/run, which every checkout and every state folder shares, and which a restart of the machine empties.
+The engine belongs to the machine, not to an environment, so the record of what was started stands
+in /run, which every checkout and every state folder shares and a restart of the machine empties.
 An engine that somebody else runs is used and never stopped.
 """
 
@@ -56,8 +56,8 @@ class Engine:
 def ensure(report: Report) -> Engine:
     """Return an engine that answers, installing and starting Debian's docker.io when none does.
 
-    Raises Refusal where that cannot be done (not root, another system, DOCKER_HOST points elsewhere),
-    EngineError when the daemon does not come up.
+    Raises Refusal where that cannot be done (not root, another system, DOCKER_HOST points
+    elsewhere), EngineError when the daemon does not come up.
     """
     if (version := answers()) is not None:
         return Engine(version=version, started_by_us=_ours() is not None)
@@ -216,7 +216,9 @@ def _stop(pid: int) -> None:
         deadline = time.monotonic() + STOP_S
         while _program(pid) == "dockerd":
             if time.monotonic() > deadline:
-                raise EngineError(f"dockerd (process {pid}) did not end in {STOP_S} s. {_log_tail()}")
+                raise EngineError(
+                    f"dockerd (process {pid}) did not end in {STOP_S} s. {_log_tail()}"
+                )
             time.sleep(0.2)
         _unmount_below(Path("/run/docker"))
         # The bridge of a daemon that is gone is of no use to anybody.
@@ -264,8 +266,6 @@ def _born(pid: int) -> int:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"PATH": PATH}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": PATH})
     if done.returncode:
         raise EngineError(f"{' '.join(command)} failed: {done.stderr.strip()}. {_log_tail()}")

@@ -4,7 +4,8 @@ import hashlib
 import ipaddress
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> Non
 
 
 def agrees(env: Environment) -> bool:
-    """Whether roles, inventory, environment, binaries and every node are as the last `up` left them.
+    """Whether roles, inventory, environment, tools and every node are as the last `up` left them.
 
     False, too, when it cannot be told: Ansible then looks for itself.
     """
@@ -63,19 +64,21 @@ def agrees(env: Environment) -> bool:
 
 def down(env: Environment, report: Report) -> None:
     """Remove the environment's containers, volumes and network, and what is known of them here."""
-    label = {"label": f"{engine.LABEL}={env.name}"}
+    label: dict[str, str | list[str] | bool] = {"label": f"{engine.LABEL}={env.name}"}
     connection = engine.client()
     try:
         containers = connection.containers.list(all=True, filters=label, ignore_removed=True)
         volumes = connection.volumes.list(filters=label)
         networks = connection.networks.list(filters=label)
-        doomed = [*containers, *volumes, *networks]
-        for number, one in enumerate(doomed):
-            report(f"removing {one.name}", number, len(doomed))
-            if one in networks:
-                one.remove()
-            else:
-                one.remove(force=True)
+        # In this order: what uses another thing goes before it.
+        doomed: list[tuple[Any, Callable[[], object]]] = [
+            *((one.name, partial(one.remove, force=True)) for one in containers),
+            *((one.name, partial(one.remove, force=True)) for one in volumes),
+            *((one.name, one.remove) for one in networks),
+        ]
+        for number, (name, remove) in enumerate(doomed):
+            report(f"removing {name}", number, len(doomed))
+            remove()
     finally:
         connection.close()
     shutil.rmtree(_folder(env), ignore_errors=True)
@@ -123,8 +126,8 @@ def _facts(env: Environment, archives: Mapping[str, Archive], report: Report) ->
 def resolvers(files: list[Path], env: Environment) -> list[str]:
     """Resolvers of this machine that a node container can reach, so none on a loopback address.
 
-    Without any: the network's gateway, where nothing answers, because CoreDNS does not start without
-    the name of one.
+    Without any: the network's gateway, where nothing answers, because CoreDNS does not start
+    without the name of one.
     """
     for file in files:
         lines = file.read_text().splitlines() if file.is_file() else []

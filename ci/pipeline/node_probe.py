@@ -30,7 +30,7 @@ python3 -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:10248/health
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What the nodes said; a node that is not as it should be has a fault instead of a fingerprint."""
+    """What the nodes said; one that is not as it should be has a fault, no fingerprint."""
 
     fingerprints: dict[str, str]
     faults: dict[str, str]

@@ -40,7 +40,10 @@ def log_path(env: Environment, playbook: str) -> Path:
 
 
 def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Outcome:
-    """Run ``ansible/playbooks/PLAYBOOK.yml`` on the environment's inventory; PlaybookError if it fails."""
+    """Run a playbook of ansible/playbooks on the environment's inventory.
+
+    Raises PlaybookError when it fails. ``arguments`` are ansible-playbook's own.
+    """
     log = log_path(env, playbook)
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     inventory = FOLDER / "inventories" / str(env.cluster.inventory)
@@ -79,7 +82,7 @@ def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Out
     return outcome
 
 
-def follow(lines: Any, report: Report) -> Outcome:  # noqa: ANN401 - any iterable of lines
+def follow(lines: Any, report: Report) -> Outcome:
     """Turn the progress plugin's lines into reports and an outcome."""
     outcome = Outcome()
     for line in lines:

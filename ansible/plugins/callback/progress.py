@@ -1,8 +1,8 @@
 """Tells a program how far a playbook is: one JSON document per line on a file descriptor.
 
-    {"task": NAME, "done": N, "total": N}      a task begins
-    {"failed": HOST, "task": NAME, "message": TEXT}
-    {"stats": {HOST: {"ok": N, "changed": N, "failures": N, "unreachable": N}}}
+{"task": NAME, "done": N, "total": N}      a task begins
+{"failed": HOST, "task": NAME, "message": TEXT}
+{"stats": {HOST: {"ok": N, "changed": N, "failures": N, "unreachable": N}}}
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 from ansible.parsing.ajson import AnsibleJSONEncoder
 from ansible.playbook.block import Block
 from ansible.playbook.play import Play
+
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -48,8 +49,10 @@ class CallbackModule(CallbackBase):
         """Skip the tasks of plays that found no host."""
         self._done = self._before.get(play._uuid, self._done)
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """A task begins on all of its hosts."""
+        if _is_meta(task):  # told once per host
+            return
         self._done = min(self._done + 1, self._total)
         self._say({"task": task.get_name(), "done": self._done, "total": self._total})
 
@@ -86,6 +89,9 @@ class CallbackModule(CallbackBase):
 def _count(block: Block) -> int:
     parts = [*block.block, *block.rescue, *block.always]
     return sum(
-        _count(part) if isinstance(part, Block) else int(not part.implicit)
-        for part in parts
+        _count(part) if isinstance(part, Block) else int(not _is_meta(part)) for part in parts
     )
+
+
+def _is_meta(task: Any) -> bool:
+    return str(task.action).rsplit(".", 1)[-1] == "meta"

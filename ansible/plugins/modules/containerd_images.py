@@ -19,7 +19,7 @@ options:
     elements: dict
     required: true
   folder:
-    description: Folder of the host where the archives stand as NAME.tar; without it archive is a path there.
+    description: Folder of the host with the archives; without it archive is a path there.
     type: path
 """
 CTR = ["/usr/local/bin/ctr", "--namespace", "k8s.io"]

@@ -1,8 +1,9 @@
 """Variables of an inventory's environment: the typed model that Pulumi and yard read, too.
 
-For every host: ``modelyard_environment`` (Pulumi.ENV.yaml, checked), ``modelyard_state`` (folder of the
-environment on this machine), ``modelyard_hosts`` (hosts/facts.json, written by `yard up`: binaries and image
-archives with their digests). For a host that the environment names: ``modelyard_node``.
+For every host: ``modelyard_environment`` (Pulumi.ENV.yaml, checked), ``modelyard_state`` (folder of
+the environment on this machine), ``modelyard_hosts`` (hosts/facts.json, written by `yard up`:
+binaries and image archives with their digests). For a host that the environment names:
+``modelyard_node``.
 """
 
 import ipaddress
@@ -15,8 +16,8 @@ from typing import Any
 from ansible.errors import AnsibleParserError
 from ansible.inventory.group import Group
 from ansible.inventory.host import Host
-from ansible.plugins.vars import BaseVarsPlugin
 
+from ansible.plugins.vars import BaseVarsPlugin
 from infra import environment, places, refusal
 
 DOCUMENTATION = """
@@ -34,7 +35,7 @@ class VarsModule(BaseVarsPlugin):
 
     is_stateless = True
 
-    def get_vars(self, loader: Any, path: str, entities: Any) -> dict[str, Any]:
+    def get_vars(self, loader: Any, path: str, entities: Any) -> dict[str, Any]:  # noqa: ARG002
         """Variables of one host or group; nothing for paths that are no inventory."""
         folder = Path(path)
         folder = folder if folder.is_dir() else folder.parent
