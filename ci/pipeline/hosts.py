@@ -52,7 +52,8 @@ def agrees(env: Environment) -> bool:
         record = json.loads(_applied(env).read_text())
     except (FileNotFoundError, ValueError):
         return False
-    found = {name: images.find(name) for name in images.names()}
+    source = supply.resolve(env)
+    found = {name: images.find(name, source) for name in images.names()}
     archives = {name: archive for name, archive in found.items() if archive}
     if len(archives) < len(found) or not contract.path(env.name).is_file():
         return False

@@ -19,7 +19,7 @@ from ci.pipeline import (
 )
 from ci.pipeline.steps import Steps
 from ci.report import Report
-from ci.toolchain import doctor, images, provide
+from ci.toolchain import doctor, images, provide, supply
 from infra import contract
 from infra.environment import Environment
 from infra.models import release
@@ -74,7 +74,8 @@ def _run(env: Environment, steps: Steps) -> Outcome:
 def _cluster(env: Environment, steps: Steps) -> bool:
     """Make or repair the hosts unless they agree with what the repository says of them."""
     with steps.step("images") as report:
-        archives = {name: images.ensure(name, report) for name in images.names()}
+        source = supply.resolve(env)
+        archives = {name: images.ensure(name, report, source) for name in images.names()}
     with steps.step("hosts") as report:
         if hosts.agrees(env):
             return False
