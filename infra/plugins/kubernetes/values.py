@@ -7,6 +7,7 @@ classes; :func:`plain` strips secrets off before a tree goes to the API server.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -60,8 +61,9 @@ def _read(value: struct_pb2.Value) -> Tree:
         return UNKNOWN if value.string_value in UNKNOWN_STRINGS else value.string_value
     if kind == "number_value":
         # The wire has doubles only; Kubernetes wants integers where they are whole.
+        # Above 2**53 the shortest decimal of the double is what Go and YAML files write.
         number = value.number_value
-        return int(number) if number.is_integer() else number
+        return int(Decimal(repr(number))) if number.is_integer() else number
     if kind == "bool_value":
         return value.bool_value
     if kind == "list_value":
