@@ -5,13 +5,16 @@ in /run, which every checkout and every state folder shares and a restart of the
 An engine that somebody else runs is used and never stopped.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +26,8 @@ from ci.toolchain import debian
 from infra.refusal import Refusal
 
 LABEL = "modelyard.environment"
+PACKAGES = ["docker.io", "iptables"]
+SOCKET = "unix:///var/run/docker.sock"
 RECORD = Path("/run/modelyard/engine.json")
 LOG = Path("/var/log/modelyard-dockerd.log")
 # Files that a killed daemon leaves: it refuses to start when another process has taken the number.
@@ -30,6 +35,9 @@ PID_FILES = {
     Path("/var/run/docker.pid"): "dockerd",
     Path("/var/run/docker/containerd/containerd.pid"): "containerd",
 }
+# What a stopped daemon leaves: network namespaces that nothing is in, its folder mounted on itself.
+LEFT_MOUNTS = (Path("/run/docker"), Path("/var/lib/docker"))
+BRIDGE = "docker0"
 PATIENCE_S = 90
 """Longest wait for a started daemon: it first ends containers that a crash left half dead."""
 
@@ -56,18 +64,21 @@ class Engine:
 def ensure(report: Report) -> Engine:
     """Return an engine that answers, installing and starting Debian's docker.io when none does.
 
-    Raises Refusal where that cannot be done (not root, another system, DOCKER_HOST points
+    Raises Refusal where that cannot be done (not root, not Debian or Ubuntu, DOCKER_HOST points
     elsewhere), EngineError when the daemon does not come up.
     """
     if (version := answers()) is not None:
         return Engine(version=version, started_by_us=_ours() is not None)
     _may_start()
-    if not shutil.which("dockerd", path=PATH):
-        report("no container engine answers: installing docker.io", 0, 0)
-        debian.require(report)
-    report("no container engine answers: starting dockerd", 0, 0)
-    version = _start()
-    return Engine(version=version, started_by_us=True)
+    with _alone():
+        # Another environment's command may have started it while this one waited.
+        if (version := answers()) is None:
+            if not shutil.which("dockerd", path=PATH):
+                report("no container engine answers: installing docker.io", 0, 0)
+                debian.require(report, PACKAGES)
+            report("no container engine answers: starting dockerd", 0, 0)
+            version = _start()
+    return Engine(version=version, started_by_us=_ours() is not None)
 
 
 def client() -> docker.DockerClient:
@@ -75,30 +86,56 @@ def client() -> docker.DockerClient:
     if answers() is None:
         raise Refusal(
             "container engine",
-            os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            _address(),
             "it does not answer",
             "Run `yard up`, which starts one, or start your own.",
         )
-    return docker.from_env(timeout=60)
+    return _connection()
 
 
 def answers() -> str | None:
     """The engine's version, or None when none answers; Refusal when this user may not ask."""
+    if not _listens(_address()):
+        return None
     try:
-        with_timeout = docker.from_env(timeout=10)
+        connection = _connection()
+    except DockerException:
+        return None
+    try:
+        return str(connection.version()["Version"])
+    except (DockerException, OSError):
+        return None
+    finally:
+        connection.close()
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or SOCKET
+
+
+def _connection() -> docker.DockerClient:
+    environment = dict(os.environ) | {"DOCKER_HOST": _address()}
+    return docker.from_env(timeout=60, environment=environment)
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody listens; the library would leave a socket open where nobody does."""
+    if not address.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(10)
         try:
-            return str(with_timeout.version()["Version"])
-        finally:
-            with_timeout.close()
-    except DockerException as error:
-        if "PermissionError" in str(error) or "Permission denied" in str(error):
+            probe.connect(address.removeprefix("unix://"))
+        except PermissionError:
             raise Refusal(
                 "container engine",
                 os.environ.get("USER", str(os.geteuid())),
-                "this user may not use it",
+                f"this user may not use {address}",
                 "Run as root, or add the user to the group docker and log in again.",
             ) from None
-        return None
+        except OSError:
+            return False
+    return True
 
 
 def stop_if_ours() -> bool:
@@ -109,15 +146,28 @@ def stop_if_ours() -> bool:
     pid = _ours()
     if pid is None or answers() is None:
         return False
-    connection = client()
-    try:
-        needed = connection.containers.list(all=True, filters={"label": LABEL})
-        if needed or connection.containers.list():
-            return False
-    finally:
-        connection.close()
-    _stop(pid)
+    with _alone():
+        connection = client()
+        try:
+            needed = connection.containers.list(all=True, filters={"label": LABEL})
+            if needed or connection.containers.list():
+                return False
+        finally:
+            connection.close()
+        _stop(pid)
     return True
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One command at a time starts or stops the engine."""
+    RECORD.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    descriptor = os.open(RECORD.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _may_start() -> None:
@@ -135,22 +185,6 @@ def _may_start() -> None:
             "none answers, and only root can install and start one",
             "Start Docker, or run this command as root once.",
         )
-    system = operating_system()
-    if system not in {"debian", "ubuntu"}:
-        raise Refusal(
-            "operating system",
-            system,
-            "modelyard installs a container engine on Debian and Ubuntu only",
-            "Install and start Docker 20.10 or newer yourself, then run this command again.",
-        )
-
-
-def operating_system(release: Path = Path("/etc/os-release")) -> str:
-    """The ID that /etc/os-release gives: debian, ubuntu, fedora ..."""
-    for line in release.read_text().splitlines():
-        if line.startswith("ID="):
-            return line.removeprefix("ID=").strip('"')
-    return "unknown"
 
 
 def _start() -> str:
@@ -220,10 +254,11 @@ def _stop(pid: int) -> None:
                     f"dockerd (process {pid}) did not end in {STOP_S} s. {_log_tail()}"
                 )
             time.sleep(0.2)
-        _unmount_below(Path("/run/docker"))
+        for folder in LEFT_MOUNTS:
+            _unmount_below(folder)
         # The bridge of a daemon that is gone is of no use to anybody.
-        if Path("/sys/class/net/docker0").exists():
-            _run(["ip", "link", "delete", "docker0"])
+        if (Path("/sys/class/net") / BRIDGE).exists():
+            _run(["ip", "link", "delete", BRIDGE])
     RECORD.unlink(missing_ok=True)
 
 
@@ -235,7 +270,6 @@ def _unmount_below(folder: Path) -> None:
 
 
 def _record(pid: int) -> None:
-    RECORD.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     RECORD.write_text(json.dumps({"pid": pid, "born": _born(pid)}) + "\n")
 
 
