@@ -1,5 +1,6 @@
 """One roll-out as the API server tells it: its Rollout, ReplicaSets and weights."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from kubernetes import client
@@ -13,6 +14,8 @@ from infra.refusal import Refusal
 
 GROUP, VERSION, ROLLOUTS = "argoproj.io", "v1alpha1", "rollouts"
 HASH = "rollouts-pod-template-hash"
+CONTROLLER = "rollouts-controller"
+"""The name under which Argo Rollouts changes fields."""
 
 
 class VersionWeight(BaseModel, frozen=True):
@@ -45,6 +48,8 @@ class Facts(BaseModel, frozen=True, arbitrary_types_allowed=True):
     rollout: dict[str, Any]
     sets: list[Any]
     weight: int
+    moved: datetime
+    """When the controller last changed where requests go, by the API server's clock."""
 
     @property
     def status(self) -> dict[str, Any]:
@@ -94,6 +99,12 @@ def ask(connection: client.ApiClient, facts: Contract, name: str) -> Facts:
             name,
             _request_timeout=PATIENCE_S,
         )
+        services: list[Any] = [
+            client.CoreV1Api(connection).read_namespaced_service(
+                service, labels.NAMESPACE, _request_timeout=PATIENCE_S
+            )
+            for service in (labels.stable(name), labels.canary(name))
+        ]
     except ApiException as error:
         if error.status != 404:
             raise
@@ -117,7 +128,19 @@ def ask(connection: client.ApiClient, facts: Contract, name: str) -> Facts:
         for service in split["spec"]["weighted"]["services"]
         if service["name"] == labels.canary(name)
     ]
-    return Facts(rollout=rollout, sets=sets, weight=weight)
+    changes = [datetime.fromisoformat(split["metadata"]["creationTimestamp"])]
+    changes += [
+        datetime.fromisoformat(entry["time"])
+        for entry in split["metadata"].get("managedFields", [])
+        if entry["manager"] == CONTROLLER
+    ]
+    changes += [
+        entry.time
+        for service in services
+        for entry in service.metadata.managed_fields or []
+        if entry.manager == CONTROLLER
+    ]
+    return Facts(rollout=rollout, sets=sets, weight=weight, moved=max(changes))
 
 
 def observed(name: str, found: Facts) -> Observed:

@@ -5,6 +5,7 @@ pkg/kubectl-argo-rollouts/cmd): the controller does the rest.
 """
 
 import time
+from datetime import UTC, datetime
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -16,6 +17,7 @@ from ci.pipeline.rollout_state import (
     GROUP,
     ROLLOUTS,
     VERSION,
+    Facts,
     Observed,
     VersionWeight,
     ask,
@@ -35,6 +37,9 @@ LOOK_S = 1.0
 # A new release begins with the conditions of the old one, and pods may fail once before they start.
 DEGRADED_S = 20.0
 HOPELESS_S = 60.0
+
+# The gateway collects changes for two seconds, and changed endpoints reach it a moment later.
+GATEWAY_S = 5.0
 
 
 class RolloutFailed(Exception):  # noqa: N818 - it reads as what happened
@@ -140,6 +145,7 @@ def wait(
                     f"the same time: look at `yard status {environment.name}`, then ship again."
                 )
             if seen.phase == "Healthy" or (seen.phase == "Paused" and found.at_weight):
+                _let_the_gateway_hear(name, found, report)
                 return seen
             degraded = degraded if seen.phase == "Degraded" else now
             hopeless = hopeless if trouble.hopeless(pods) else now
@@ -162,12 +168,16 @@ def wait_aborted(environment: Environment, name: str, report: Report) -> Observe
     The roll-out stays degraded until its template is the stable one again, so write that down
     (``release.abandon``) and run ``up`` of the models.
     """
+    facts = contract.load(environment)
     started = time.monotonic()
     while True:
-        seen = observe(environment, name)
+        with cluster.connect(facts) as connection:
+            found = ask(connection, facts, name)
+        seen = observed(name, found)
         weights = {one.digest: one.weight for one in seen.versions}
         report(f"{name}: {seen.message or seen.phase}", 0, 0)
         if weights.get(seen.digest) == 0 and seen.phase == "Degraded":
+            _let_the_gateway_hear(name, found, report)
             return seen
         if time.monotonic() - started > HOPELESS_S:
             raise RolloutFailed(
@@ -176,6 +186,15 @@ def wait_aborted(environment: Environment, name: str, report: Report) -> Observe
                 f"see its pods in `yard status {environment.name}`."
             )
         time.sleep(LOOK_S)
+
+
+def _let_the_gateway_hear(name: str, found: Facts, report: Report) -> None:
+    """Sleep until the gateway obeys the last change of weights; not at all after an old one."""
+    age = (datetime.now(UTC) - found.moved).total_seconds()
+    left = GATEWAY_S - max(age, 0.0)
+    if left > 0:
+        report(f"{name}: the gateway takes over the weights", 0, 0)
+        time.sleep(left)
 
 
 def _names(connection: client.ApiClient) -> list[str]:

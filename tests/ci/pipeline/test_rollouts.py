@@ -4,6 +4,7 @@ import copy
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from infra.refusal import Refusal
 MODELS = "/namespaces/models"
 ROLLOUT = f"/apis/argoproj.io/v1alpha1{MODELS}/rollouts/digits"
 SPLIT = f"/apis/traefik.io/v1alpha1{MODELS}/traefikservices/digits"
+
+
+LONG_AGO = "2026-01-01T00:00:00Z"
 
 
 def digest(letter: str) -> str:
@@ -85,6 +89,10 @@ class Cluster:
         self.pods: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.weight = 0
+        self.weighed = self.selected = LONG_AGO
+
+    def moved(self, when: str) -> dict[str, str]:
+        return {"manager": "rollouts-controller", "operation": "Update", "time": when}
 
     def canary(self, weight: int = 20) -> None:
         """Version 1.1.0 pauses at its weight beside 1.0.0."""
@@ -112,7 +120,10 @@ class Cluster:
         if path == SPLIT:
             shares = {"digits-stable": 100 - self.weight, "digits-canary": self.weight}
             services = [{"name": name, "weight": weight} for name, weight in shares.items()]
-            return {"spec": {"weighted": {"services": services}}}
+            metadata = {"creationTimestamp": LONG_AGO, "managedFields": [self.moved(self.weighed)]}
+            return {"metadata": metadata, "spec": {"weighted": {"services": services}}}
+        if path.startswith(f"/api/v1{MODELS}/services/digits-"):
+            return {"metadata": {"managedFields": [self.moved(self.selected)]}}
         if path == f"/apis/apps/v1{MODELS}/replicasets":
             return {"items": self.sets}
         if path == f"/api/v1{MODELS}/pods":
@@ -362,6 +373,28 @@ def test_waiting_ends_when_the_canary_has_its_weight(here: Environment, cluster:
 
     assert seen.phase == "Paused"
     assert not seen.settled
+
+
+@pytest.mark.parametrize("moved", ["weighed", "selected"])
+def test_waiting_lasts_until_the_gateway_obeys_the_last_change(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("ci.pipeline.rollouts.time.sleep", slept.append)
+    setattr(cluster, moved, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    rollouts.wait(here, "digits", silent)
+
+    (seconds,) = slept
+    assert 0 < seconds <= rollouts.GATEWAY_S
+
+
+def test_waiting_costs_nothing_when_nothing_changed_lately(
+    here: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ci.pipeline.rollouts.time.sleep", lambda _: pytest.fail("slept"))
+
+    assert rollouts.wait(here, "digits", silent).settled
 
 
 @pytest.mark.parametrize(
