@@ -9,6 +9,7 @@ from ci.pipeline.steps import Steps
 from ci.yard import arguments, say
 from ci.yard.progress import Progress
 from infra import environment, places
+from infra.refusal import Refusal
 
 
 def command(
@@ -22,10 +23,19 @@ def command(
     ] = None,
     canary: Annotated[
         int | None,
-        typer.Option(min=1, max=99, help="Percent of requests that the new version gets first."),
+        typer.Option(
+            metavar="WEIGHT", help="Percent of requests, 1 to 99, that the new version gets first."
+        ),
     ] = None,
 ) -> None:
     """Train, quantize, gate, pack and push a model, then release it by digest."""
+    if canary is not None and not 1 <= canary <= 99:
+        raise Refusal(
+            "--canary",
+            canary,
+            "it is a share of the requests from 1 to 99 percent",
+            "Take a share in between, or leave the option out to release to all requests.",
+        )
     loaded = environment.load(to)
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"ship-{to}-{name}.json")
