@@ -66,6 +66,8 @@ class Run:
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)
+    _pending: dict[str, str] = field(default_factory=dict)
+    """What has begun and not ended: it is what a long silence is about."""
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event of the log into account."""
@@ -85,6 +87,7 @@ class Run:
         paths = tuple(sorted(step.get("detailedDiff") or step.get("diffs") or ()))
         found = Step(urn=step["urn"], op=op, paths=paths)
         self.changes.steps.append(found)
+        self._pending[found.urn] = f"{op} {found.name}"
         self._tell(f"{op} {found.name}")
 
     def _end(self, step: dict[str, Any]) -> None:
@@ -95,7 +98,8 @@ class Run:
             self.changes.steps.append(Step(urn=urn, op="delete"))
         elif op == "refresh" and found.paths:
             self.changes.steps.append(Step(urn=urn, op="update", paths=found.paths))
-        self._tell(f"{op} {found.name}")
+        self._pending.pop(urn, None)
+        self._tell(next(iter(self._pending.values()), f"{op} {found.name}"))
 
     def _said(self, event: dict[str, Any]) -> None:
         text = str(event.get("message", "")).strip()
