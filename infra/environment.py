@@ -102,7 +102,7 @@ class Environment(Closed):
     cluster: Cluster
     supply: Literal["detect", "vendor", "mirror", "closed"] = "detect"
     releases: Literal["git", "state"] = "git"
-    """What should run: ``git`` in bentos/releases/NAME, ``state`` in this machine's state folder."""
+    """What should run: ``git`` in bentos/releases/NAME, ``state`` in the state folder."""
     network: Network
     ports: Ports
     node_ports: NodePorts = NodePorts()
