@@ -23,9 +23,9 @@ class PlaybookError(Exception):
 
 @dataclass
 class Outcome:
-    """What a playbook did: changed tasks by host."""
+    """What a playbook did, or would do in a rehearsal: ``HOST: ROLE : TASK`` of each change."""
 
-    changed: dict[str, int] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
 
@@ -92,8 +92,8 @@ def follow(lines: Any, report: Report) -> Outcome:
             report(said["task"], said["done"] - 1, said["total"])
         elif "failed" in said:
             outcome.failures.append(f"{said['failed']}: {said['task']}: {said['message']}")
-        elif "stats" in said:
-            outcome.changed = {host: one["changed"] for host, one in said["stats"].items()}
+        elif "changed" in said:
+            outcome.changes.append(f"{said['changed']}: {said['task']}")
     return outcome
 
 

@@ -1,8 +1,8 @@
 """Tells a program how far a playbook is: one JSON document per line on a file descriptor.
 
 {"task": NAME, "done": N, "total": N}      a task begins
+{"changed": HOST, "task": NAME}            a task changed something, or would in a rehearsal
 {"failed": HOST, "task": NAME, "message": TEXT}
-{"stats": {HOST: {"ok": N, "changed": N, "failures": N, "unreachable": N}}}
 """
 
 import json
@@ -56,6 +56,12 @@ class CallbackModule(CallbackBase):
         self._done = min(self._done + 1, self._total)
         self._say({"task": task.get_name(), "done": self._done, "total": self._total})
 
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """A task is done on one host."""
+        if result._result.get("changed"):
+            host, task = result._host.get_name(), result._task.get_name()
+            self._say({"changed": host, "task": task})
+
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task failed on one host."""
         if not ignore_errors:
@@ -64,10 +70,6 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host does not answer."""
         self._say_failed(result)
-
-    def v2_playbook_on_stats(self, stats: Any) -> None:
-        """The end."""
-        self._say({"stats": {host: stats.summarize(host) for host in stats.processed}})
 
     def _say_failed(self, result: Any) -> None:
         said = result._result

@@ -1,0 +1,109 @@
+"""The node containers of the environment `test`, made before by `yard up test`."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+import pytest
+import testinfra
+from docker.models.containers import Container
+from testinfra.host import Host
+
+from ci.pipeline import engine, node_probe
+from ci.toolchain import provide, supply
+from infra import environment, places
+from infra.environment import Environment
+from tests.hosts import outcomes
+
+BARE = "modelyard-test-bare"
+
+Kubectl = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def env() -> Environment:
+    """The environment `test`; fails with the remedy when its nodes are not up."""
+    found = environment.load("test")
+    probe = node_probe.probe(found)
+    if not probe.healthy:
+        pytest.fail(f"environment test is not up: {probe.faults}. Run `.venv/bin/yard up test`.")
+    return found
+
+
+@pytest.fixture(scope="session")
+def reach(env: Environment) -> Callable[[str], Host]:
+    """A node by its name, as testinfra sees it: cpu-1 over SSH as `ops`, the others in place."""
+    addresses = {node.name: node.address for node in env.nodes()}
+
+    def host(node: str) -> Host:
+        if node != "cpu-1":
+            return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+        folder = outcomes.ssh_folder(env)
+        return testinfra.get_host(
+            f"ssh://ops@{addresses[node]}",
+            ssh_identity_file=str(folder / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={folder}/known_hosts",
+            sudo=True,
+        )
+
+    return host
+
+
+@pytest.fixture(scope="session")
+def engine_client(env: Environment) -> Iterator[docker.DockerClient]:
+    """The container engine."""
+    connection = engine.client()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def container(env: Environment, engine_client: docker.DockerClient) -> Callable[[str], Container]:
+    """A node's container by the node's name."""
+    return lambda node: engine_client.containers.get(node_probe.container_name(env, node))
+
+
+@pytest.fixture(scope="session")
+def kubectl(env: Environment) -> Kubectl:
+    """kubectl with the administrator's kubeconfig; what it prints, parsed from JSON."""
+    entry = provide.find("kubernetes", supply.resolve(env))
+    assert entry is not None
+    command = [str(entry.file("bin/kubectl"))]
+    command += ["--kubeconfig", str(places.state(env.name) / "kubeconfig")]
+
+    def run(*arguments: str, text: str | None = None, plain: bool = False) -> Any:
+        more = [] if plain else ["--output", "json"]
+        done = subprocess.run(
+            [*command, *arguments, *more], input=text, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout if plain else json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def bare(env: Environment, engine_client: docker.DockerClient) -> Iterator[Host]:
+    """A node container on which no role but node_container ever ran."""
+    sample = engine_client.containers.get(node_probe.container_name(env, "gpu-1"))
+    settings = sample.attrs["HostConfig"]
+    made = engine_client.containers.run(
+        sample.attrs["Config"]["Image"],
+        name=BARE,
+        hostname=BARE,
+        detach=True,
+        cap_add=settings["CapAdd"],
+        cap_drop=settings["CapDrop"],
+        security_opt=settings["SecurityOpt"],
+        device_cgroup_rules=settings["DeviceCgroupRules"],
+        cgroupns=settings["CgroupnsMode"],
+        tmpfs=settings["Tmpfs"],
+        labels={engine.LABEL: env.name},
+        network_mode="none",
+    )
+    host = testinfra.get_host(f"docker://{BARE}")
+    host.run("systemctl is-system-running --wait")
+    yield host
+    made.remove(force=True, v=True)

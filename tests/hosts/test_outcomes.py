@@ -1,0 +1,99 @@
+"""Every role's outcome on every node, and that each check can fail."""
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from testinfra.host import Host
+
+from infra import places
+from infra.environment import Environment
+from tests.hosts import outcomes
+from tests.hosts.conftest import Kubectl
+
+pytestmark = pytest.mark.hosts
+NODES = ("control-1", "cpu-1", "gpu-1")
+TAINT = "nvidia.com/gpu=present:NoSchedule"
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("role", outcomes.CHECKS)
+def test_a_node_is_as_its_role_promises(
+    env: Environment, reach: Callable[[str], Host], role: str, node: str
+) -> None:
+    outcomes.CHECKS[role](reach(node), env, node)
+
+
+@pytest.mark.parametrize("role", outcomes.CHECKS)
+def test_the_check_of_a_role_fails_on_a_host_where_it_never_ran(
+    env: Environment, bare: Host, role: str
+) -> None:
+    with pytest.raises((AssertionError, ValueError, RuntimeError)):
+        outcomes.CHECKS[role](bare, env, "gpu-1")
+
+
+def test_a_cpu_node_is_labelled_with_its_pool_and_has_no_taint(
+    env: Environment, kubectl: Kubectl
+) -> None:
+    labels, taints = outcomes.labels(kubectl, env, "cpu-1")
+
+    assert labels == {"modelyard.dev/pool": "cpu", "modelyard.dev/kind": "cpu"}
+    assert taints == []
+
+
+def test_a_gpu_node_has_the_labels_and_the_taint_of_a_real_one(
+    env: Environment, kubectl: Kubectl
+) -> None:
+    labels, taints = outcomes.labels(kubectl, env, "gpu-1")
+
+    assert labels["modelyard.dev/pool"] == "gpu"
+    assert labels["modelyard.dev/kind"] == "gpu"
+    assert labels["nvidia.com/gpu.present"] == "true"
+    assert taints == [TAINT]
+
+
+def test_the_control_plane_keeps_models_away(env: Environment, kubectl: Kubectl) -> None:
+    labels, taints = outcomes.labels(kubectl, env, "control-1")
+
+    assert labels["modelyard.dev/kind"] == "control"
+    assert taints == ["node-role.kubernetes.io/control-plane=:NoSchedule"]
+
+
+def test_the_kubeconfig_is_the_users_alone_and_names_this_machine(env: Environment) -> None:
+    path = places.state(env.name) / "kubeconfig"
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"server: https://127.0.0.1:{env.ports.api}\n" in path.read_text()
+
+
+def test_the_ssh_host_is_reached_as_an_ordinary_user_who_may_use_sudo(
+    env: Environment, reach: Callable[[str], Host]
+) -> None:
+    folder = outcomes.ssh_folder(env)
+    options = ["-i", f"{folder}/id_ed25519", "-o", f"UserKnownHostsFile={folder}/known_hosts"]
+    done = subprocess.run(
+        ["ssh", *options, "-o", "BatchMode=yes", "ops@172.31.0.12", "id -u; sudo id -u"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    user, root = done.stdout.split()
+    assert int(user) >= 1000, done.stderr
+    assert root == "0"
+
+
+def test_the_ssh_host_has_the_binaries_themselves_the_others_have_links(
+    reach: Callable[[str], Host],
+) -> None:
+    assert not reach("cpu-1").file("/usr/local/bin/kubelet").is_symlink
+    assert reach("gpu-1").file("/usr/local/bin/kubelet").is_symlink
+    sums = {node: reach(node).file("/usr/local/bin/kubelet").sha256sum for node in NODES}
+    assert len(set(sums.values())) == 1, sums
+
+
+def test_nodes_without_an_ssh_user_have_no_ssh_server_running(
+    reach: Callable[[str], Host],
+) -> None:
+    assert not reach("gpu-1").service("ssh.service").is_running
+    assert reach("cpu-1").service("ssh.service").is_running

@@ -1,0 +1,179 @@
+"""A second run changes nothing; one altered file or stopped unit is named, then repaired alone."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from testinfra.host import Host
+
+from ci.pipeline import hosts, node_probe, playbook
+from ci.report import silent
+from infra.environment import Environment
+from tests.hosts import outcomes
+
+pytestmark = pytest.mark.hosts
+Reach = Callable[[str], Host]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbance:
+    """Something a person did on a node, the task that must undo it, and what names it."""
+
+    node: str
+    role: str
+    command: str
+    task: str
+    named: str
+
+
+HOSTS_TOML = "/etc/containerd/certs.d/registry.modelyard.internal/hosts.toml"
+ALTERED = "printf '\\n# altered\\n' >> {}"
+CASES = {
+    "containerd's configuration on the SSH host": Disturbance(
+        node="cpu-1",
+        role="containerd",
+        command=ALTERED.format("/etc/containerd/config.toml"),
+        task="configure | Write the configuration",
+        named="/etc/containerd/config.toml",
+    ),
+    "containerd is stopped": Disturbance(
+        node="gpu-1",
+        role="containerd",
+        command="systemctl stop containerd.service",
+        task="service | Start containerd now and at boot",
+        named="containerd",
+    ),
+    "the kubelet's configuration": Disturbance(
+        node="gpu-1",
+        role="kubernetes",
+        command="sed -i s/1Gi/2Gi/ /etc/kubernetes/kubelet.yaml",
+        task="configure | Write the kubelet's configuration",
+        named="-  nodefs.available: 2Gi",
+    ),
+    "the kubelet is stopped": Disturbance(
+        node="cpu-1",
+        role="kubernetes",
+        command="systemctl stop kubelet.service",
+        task="service | Start the kubelet at boot, and now where the node has joined",
+        named="kubelet",
+    ),
+    "an image is gone": Disturbance(
+        node="gpu-1",
+        role="kubernetes",
+        command="ctr -n k8s.io images rm $(ctr -n k8s.io images ls -q | grep /pause:)",
+        task="images | Import the images and keep them",
+        named="+registry.k8s.io/pause:",
+    ),
+    "the registry's address": Disturbance(
+        node="control-1",
+        role="registry_trust",
+        command=f"sed -i s/30500/30501/ {HOSTS_TOML}",
+        task="configure | Say where the registry answers",
+        named="hosts.toml",
+    ),
+    "the pod network's configuration": Disturbance(
+        node="gpu-1",
+        role="pod_network",
+        command="sed -i s/cni0/cni7/ /etc/cni/net.d/10-modelyard.conflist",
+        task="configure | Write the CNI configuration",
+        named="/etc/cni/net.d/10-modelyard.conflist",
+    ),
+    "the routes are taken away": Disturbance(
+        node="control-1",
+        role="pod_network",
+        command="systemctl stop modelyard-routes.service",
+        task="service | Set the routes now and at boot",
+        named="modelyard-routes",
+    ),
+    "kubeadm's configuration": Disturbance(
+        node="control-1",
+        role="control_plane",
+        command=ALTERED.format("/etc/kubernetes/kubeadm.yaml"),
+        task="configure | Write kubeadm's configuration",
+        named="/etc/kubernetes/kubeadm.yaml",
+    ),
+    "the mark of a worker that has joined": Disturbance(
+        node="gpu-1",
+        role="worker",
+        command=ALTERED.format("/etc/kubernetes/modelyard-joined"),
+        task="join | Mark the node as joined",
+        named="/etc/kubernetes/modelyard-joined",
+    ),
+    "a node's pool": Disturbance(
+        node="gpu-1",
+        role="node_labels",
+        command="",
+        task="configure | Label the node",
+        named="modelyard.dev/pool",
+    ),
+}
+
+
+def _run(env: Environment, *arguments: str) -> tuple[list[str], str]:
+    """Changes of a run, and everything that it said."""
+    outcome = playbook.run(env, "hosts", silent, "--diff", *arguments)
+    return outcome.changes, playbook.log_path(env, "hosts").read_text()
+
+
+def test_a_second_run_changes_nothing_on_any_host(env: Environment) -> None:
+    changes, _ = _run(env)
+
+    assert changes == []
+    assert hosts.agrees(env)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_altered_is_named_by_a_rehearsal_and_repaired_alone(
+    env: Environment, reach: Reach, kubectl: Callable[..., object], name: str
+) -> None:
+    case = CASES[name]
+    if case.command:
+        assert reach(case.node).run(case.command).rc == 0
+    else:
+        kubectl("label", "node", case.node, "modelyard.dev/pool=wrong", "--overwrite")
+    expected = [f"{case.node}: {case.role} : {case.task}"]
+
+    rehearsed, said = _run(env, "--check", "--tags", case.role)
+    assert rehearsed == expected
+    assert case.named in said
+
+    repaired, _ = _run(env, "--tags", case.role)
+    assert repaired == expected
+
+    again, _ = _run(env, "--tags", case.role)
+    assert again == []
+
+
+def test_a_stopped_node_is_named_by_a_rehearsal_and_started_alone(env: Environment) -> None:
+    name = node_probe.container_name(env, "gpu-1")
+    subprocess.run(["docker", "stop", "--time", "1", name], check=True, capture_output=True)
+    assert not hosts.agrees(env)
+    expected = ["gpu-1: node_container : container | Run the node"]
+
+    rehearsed, _ = _run(env, "--check", "--tags", "node_container")
+    assert rehearsed == expected
+
+    repaired, _ = _run(env, "--tags", "node_container")
+    assert repaired == expected
+
+
+def test_a_join_that_was_cut_off_is_undone_and_done_again(
+    env: Environment, reach: Reach, kubectl: Callable[..., object]
+) -> None:
+    gpu = reach("gpu-1")
+    assert gpu.run("rm /etc/kubernetes/modelyard-joined").rc == 0
+
+    changes, _ = _run(env, "--tags", "worker,node_labels")
+
+    assert "gpu-1: worker : reset | Undo it" in changes
+    assert "gpu-1: worker : join | Join" in changes
+    assert not any(change.startswith("cpu-1") for change in changes)
+    outcomes.joined(gpu, env, "gpu-1")
+    labels, taints = outcomes.labels(kubectl, env, "gpu-1")
+    assert labels["modelyard.dev/pool"] == "gpu"
+    assert taints == ["nvidia.com/gpu=present:NoSchedule"]
+
+
+def test_the_nodes_agree_with_the_repository_in_the_end(env: Environment) -> None:
+    assert hosts.agrees(env)
