@@ -5,9 +5,10 @@ from typing import Any
 
 from ci.pipeline import stacks
 from ci.pipeline.steps import Steps
+from ci.pipeline.workplace import Project
 from infra.environment import Environment
 
-PROJECTS = ("platform", "models")
+PROJECTS: tuple[Project, ...] = ("platform", "models")
 KINDS = ("create", "update", "replace", "delete", "same")
 
 
