@@ -82,8 +82,8 @@ def prepare(env: Environment) -> None:
     credentials.ensure(env)
     for name in ("bin", "pulumi", "pulumi-home"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-    _commands(folder / "bin")
-    _provider(folder / "pulumi-home")
+    commands(folder / "bin")
+    provider(folder / "pulumi-home")
     for project in FOLDERS:
         _stack(env, project)
 
@@ -120,7 +120,7 @@ def _agree_on_plugin(env: Environment) -> None:
         )
 
 
-def _commands(folder: Path) -> None:
+def commands(folder: Path) -> None:
     """Fill bin/: the engine, its language host beside it, kubectl."""
     _link(_tool("pulumi", "pulumi"), folder / "pulumi")
     _link(_tool("kubernetes", "kubectl"), folder / "kubectl")
@@ -134,7 +134,7 @@ def _commands(folder: Path) -> None:
     )
 
 
-def _provider(home: Path) -> None:
+def provider(home: Path) -> None:
     """Put the stand-in where an installed plugin stands: nothing warns of a plugin on PATH then."""
     version = metadata.version("pulumi-kubernetes")
     folder = home / "plugins" / f"resource-kubernetes-v{version}"

@@ -222,11 +222,12 @@ def _output(process: subprocess.Popen[bytes]) -> Iterator[language_pb2.RunPlugin
     lines: SimpleQueue[language_pb2.RunPluginResponse | None] = SimpleQueue()
 
     def read(stream: IO[bytes], field: str) -> None:
-        for line in stream:
-            if field == "stdout":
-                lines.put(language_pb2.RunPluginResponse(stdout=line))
-            else:
-                lines.put(language_pb2.RunPluginResponse(stderr=line))
+        with stream:
+            for line in stream:
+                if field == "stdout":
+                    lines.put(language_pb2.RunPluginResponse(stdout=line))
+                else:
+                    lines.put(language_pb2.RunPluginResponse(stderr=line))
         lines.put(None)
 
     for stream, field in ((process.stdout, "stdout"), (process.stderr, "stderr")):

@@ -1,6 +1,7 @@
 """Deleting: with the right propagation, and not done before the object is gone."""
 
 import threading
+from typing import Any
 
 from infra.plugins.kubernetes import objects, waiting
 from infra.plugins.kubernetes.apply import Say
@@ -25,7 +26,7 @@ _POLICIES = {"foreground": "Foreground", "background": "Background", "orphan": "
 def delete(
     cluster: Cluster,
     reference: Reference,
-    state: dict[str, object],
+    state: dict[str, Any],
     seconds: float,
     stop: threading.Event,
     say: Say,
@@ -62,6 +63,6 @@ def delete(
         waiting.until_gone(cluster, kind, reference, uid, seconds, stop, say)
 
 
-def _policy(kind: str, state: dict[str, object]) -> str:
+def _policy(kind: str, state: dict[str, Any]) -> str:
     written = (objects.annotation(state, objects.PROPAGATION) or "").lower()
     return _POLICIES.get(written) or ("Foreground" if kind in _FOREGROUND else "Background")

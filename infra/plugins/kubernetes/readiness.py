@@ -72,7 +72,7 @@ def _deployment(_cluster: Cluster, live: Object, since: str) -> Judgement:
     progressing = conditions(live).get("Progressing", {})
     if (
         progressing.get("reason") == "ProgressDeadlineExceeded"
-        and progressing.get("lastUpdateTime", "") >= since
+        and progressing.get("lastUpdateTime", "") > since
     ):
         return failed(str(progressing.get("message", "its progress deadline passed")))
     wanted = spec.get("replicas", 1)

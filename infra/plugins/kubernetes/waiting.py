@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from infra.plugins.kubernetes import live, objects, pods, readiness
 from infra.plugins.kubernetes.apply import Interrupted, Say
@@ -23,7 +24,7 @@ class NotReady(Exception):  # noqa: N818 - it is a state of the object
         super().__init__("\n".join(reasons))
 
 
-def timeout_seconds(requested: float, tree: dict[str, object]) -> float:
+def timeout_seconds(requested: float, tree: dict[str, Any]) -> float:
     """The timeout: the engine's (custom_timeouts), else the annotation's, else ten minutes."""
     if requested > 0:
         return requested
