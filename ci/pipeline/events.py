@@ -87,7 +87,8 @@ class Run:
         paths = tuple(sorted(step.get("detailedDiff") or step.get("diffs") or ()))
         found = Step(urn=step["urn"], op=op, paths=paths)
         self.changes.steps.append(found)
-        self._pending[found.urn] = f"{op} {found.name}"
+        if "kubernetes:" in found.urn:  # stacks and components only wait for their children
+            self._pending[found.urn] = f"{op} {found.name}"
         self._tell(f"{op} {found.name}")
 
     def _end(self, step: dict[str, Any]) -> None:

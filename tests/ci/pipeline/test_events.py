@@ -13,7 +13,9 @@ def test_while_one_resource_waits_the_progress_names_it_and_not_the_last_that_en
     said: list[str] = []
     run = Run(total=3, report=lambda text, done, total: said.append(f"{text} {done}/{total}"))
 
+    stack = "urn:pulumi:test::modelyard::pulumi:pulumi:Stack::modelyard-test"
     for happened in (
+        {"resourcePreEvent": {"metadata": {"urn": stack, "op": "create"}}},
         event("resourcePreEvent", "slow"),
         event("resourcePreEvent", "quick"),
         event("resOutputsEvent", "quick"),
