@@ -87,6 +87,19 @@ class Facts(BaseModel, frozen=True, arbitrary_types_allowed=True):
 
 def ask(connection: client.ApiClient, facts: Contract, name: str) -> Facts:
     """Ask for one roll-out; raises Refusal when the environment has no such model."""
+    found = find(connection, name)
+    if found is None:
+        raise Refusal(
+            f"model in {facts.environment}",
+            name,
+            "nothing of this name runs there",
+            f"Ship it: `yard ship {name} --to {facts.environment}`.",
+        )
+    return found
+
+
+def find(connection: client.ApiClient, name: str) -> Facts | None:
+    """Ask for one roll-out; None when a part of it is not there: never made, or being deleted."""
     try:
         rollout = custom(connection).get_namespaced_custom_object(
             GROUP, VERSION, labels.NAMESPACE, ROLLOUTS, name, _request_timeout=PATIENCE_S
@@ -108,12 +121,7 @@ def ask(connection: client.ApiClient, facts: Contract, name: str) -> Facts:
     except ApiException as error:
         if error.status != 404:
             raise
-        raise Refusal(
-            f"model in {facts.environment}",
-            name,
-            "nothing of this name runs there",
-            f"Ship it: `yard ship {name} --to {facts.environment}`.",
-        ) from None
+        return None
     sets = (
         client.AppsV1Api(connection)
         .list_namespaced_replica_set(

@@ -66,9 +66,10 @@ def status(environment: Environment) -> list[Service]:
                 url=f"{facts.gateway.url}/{name}",
                 token_file=str(facts.credentials / "token"),
                 ca_file=str(facts.credentials / "ca.crt"),
-                versions=versions(ask(connection, facts, name)),
+                versions=versions(found),
             )
             for name in _names(connection)
+            if (found := rollout_state.find(connection, name)) is not None
         ]
 
 

@@ -268,6 +268,17 @@ def test_status_of_a_cluster_without_the_platform_has_no_services(
     assert rollouts.status(here) == []
 
 
+def test_status_leaves_out_a_model_that_is_just_being_deleted(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = cluster.answer
+    monkeypatch.setattr(
+        cluster, "answer", lambda path, query: None if path == SPLIT else whole(path, query)
+    )
+
+    assert rollouts.status(here) == []
+
+
 def test_a_model_that_does_not_run_is_refused_with_the_remedy(here: Environment) -> None:
     with pytest.raises(Refusal, match=r"'wine'.*yard ship wine --to local"):
         rollouts.observe(here, "wine")
