@@ -68,6 +68,7 @@ class Run:
     _done: set[str] = field(default_factory=set)
     _pending: dict[str, str] = field(default_factory=dict)
     """What has begun and not ended: it is what a long silence is about."""
+    _refreshing: set[str] = field(default_factory=set)
 
     def take(self, event: dict[str, Any]) -> None:
         """Take one event of the log into account."""
@@ -82,6 +83,8 @@ class Run:
 
     def _begin(self, step: dict[str, Any]) -> None:
         op = str(step["op"])
+        if op == "refresh":
+            self._refreshing.add(str(step["urn"]))
         if op in _PARTS or op in ("same", "refresh"):
             return
         paths = tuple(sorted(step.get("detailedDiff") or step.get("diffs") or ()))
@@ -95,10 +98,10 @@ class Run:
         urn, op = str(step["urn"]), str(step["op"])
         self._done.add(urn)
         found = Step(urn=urn, op=op, paths=tuple(sorted(step.get("detailedDiff") or ())))
-        if op == "refresh" and step.get("new") is None:
-            self.changes.steps.append(Step(urn=urn, op="delete"))
-        elif op == "refresh" and found.paths:
-            self.changes.steps.append(Step(urn=urn, op="update", paths=found.paths))
+        # A refresh knows only at its end whether the object differs or is gone.
+        if urn in self._refreshing and op != "same":
+            self.changes.steps.append(found)
+        self._refreshing.discard(urn)
         self._pending.pop(urn, None)
         self._tell(next(iter(self._pending.values()), f"{op} {found.name}"))
 

@@ -42,7 +42,7 @@ class Stack:
 
     def preview(self, report: Report) -> Changes:
         """What `up` would change; changes nothing. Works before the cluster exists."""
-        self._unlock()
+        self.unlock()
         return self._run("preview", [], report)
 
     def up(self, report: Report) -> Changes:
@@ -97,7 +97,7 @@ class Stack:
 
     def _settle(self, report: Report) -> None:
         """Clean up after a killed run: its lock, and creations whose outcome nobody knows."""
-        self._unlock()
+        self.unlock()
         pending = self._pending_creates()
         if not pending:
             return
@@ -108,7 +108,7 @@ class Stack:
                 options += ["--import-pending-creates", urn, "--import-pending-creates", identifier]
         self._run("refresh", options, report)
 
-    def _unlock(self) -> None:
+    def unlock(self) -> None:
         """Remove locks of processes that are gone; refuse while one lives."""
         locks = workplace.state(self._env) / "pulumi" / ".pulumi" / "locks"
         name = workplace.NAMES[self._project]

@@ -126,7 +126,7 @@ def commands(folder: Path) -> None:
     _link(_tool("kubernetes", "kubectl"), folder / "kubectl")
     executor = folder / "pulumi-language-python-exec"
     _link(modulefiles.ensure("pulumi-language-python-exec"), executor)
-    _launcher(
+    launcher(
         folder / "pulumi-language-python",
         "from pathlib import Path\n"
         "from infra.plugins.language_host import main\n"
@@ -139,7 +139,7 @@ def provider(home: Path) -> None:
     version = metadata.version("pulumi-kubernetes")
     folder = home / "plugins" / f"resource-kubernetes-v{version}"
     folder.mkdir(parents=True, exist_ok=True)
-    _launcher(
+    launcher(
         folder / "pulumi-resource-kubernetes",
         "from infra.plugins.kubernetes.server import main\nmain()\n",
     )
@@ -176,7 +176,7 @@ def _alike(one: Path, other: Path) -> bool:
     return (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
 
 
-def _launcher(path: Path, body: str) -> None:
+def launcher(path: Path, body: str) -> None:
     """A Python program of this checkout's environment, found wherever it is started from."""
     interpreter = sys.executable
     first = f"#!{interpreter}\n"
