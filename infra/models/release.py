@@ -165,7 +165,8 @@ def abandon(environment: Environment, name: str) -> Release:
             f"{_path(environment, name)}: previous",
             None,
             "there is no version to go back to",
-            f"Ship a version that works: `yard ship {name} --to {environment.name}`.",
+            f"After an interrupted abort, run `yard up {environment.name}`, which ends it; else "
+            f"ship a version that works: `yard ship {name} --to {environment.name}`.",
         )
     back = Release(name=release.name, replicas=release.replicas, **release.previous.model_dump())
     return _rewrite(environment, back)

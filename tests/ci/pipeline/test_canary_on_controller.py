@@ -168,6 +168,7 @@ def here(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The environment `local` on that API server, with a state folder of the tests' own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setattr(rollouts, "GATEWAY_S", 0.0)  # there is none
         loaded = environment.load("local")
         facts = contract.promised(loaded).model_copy(
             update={"api": server.url, "kubeconfig": server.kubeconfig, "promised": False}
