@@ -33,7 +33,8 @@ class Built:
 
     name: str
     version: str
-    archive: Path
+    layout: Path
+    """Folder with the image as an OCI layout."""
     digest: str
     bento_tag: str
     report: dict[str, Any]
@@ -77,7 +78,7 @@ def build(name: str, *, version: str | None, report: Report) -> Built:
     return Built(
         name=name,
         version=version,
-        archive=packed.archive,
+        layout=packed.layout,
         digest=packed.digest,
         bento_tag=packed.tag,
         report=document,

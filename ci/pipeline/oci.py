@@ -7,8 +7,8 @@ take them once.
 
 import gzip
 import hashlib
-import io
 import json
+import shutil
 import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,8 +93,12 @@ def folder_layer(folder: Path, inside: str, target: Path, made_by: str) -> Layer
     return made
 
 
-def archive(layers: list[Layer], config: dict[str, Any], tag: str, target: Path) -> str:
-    """Write an OCI archive with one image, and return the digest of its manifest."""
+def image(layers: list[Layer], config: dict[str, Any], tag: str, target: Path) -> str:
+    """Write one image as an OCI layout, and return the digest of its manifest.
+
+    Layers are hard links where they can be: a further version of a model costs no disk for what it
+    shares with the one before.
+    """
     document = {
         "created": EPOCH,
         "architecture": "amd64",
@@ -116,18 +120,26 @@ def archive(layers: list[Layer], config: dict[str, Any], tag: str, target: Path)
     )
     pointer = _descriptor(MANIFEST, manifest)
     pointer["annotations"] = {"org.opencontainers.image.ref.name": tag}
-    index = _json({"schemaVersion": 2, "manifests": [pointer]})
-    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
-        _add(tar, "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-        _add(tar, "index.json", index)
-        for blob in (manifest, settings):
-            _add(tar, _blob(_digest(blob)), blob)
-        for one in layers:
-            entry = _entry(_blob(one.digest), tarfile.REGTYPE, 0o644)
-            entry.size = one.size
-            with one.path.open("rb") as stream:
-                tar.addfile(entry, stream)
+    (target / "blobs/sha256").mkdir(parents=True)
+    (target / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    (target / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [pointer]}))
+    for content in (manifest, settings):
+        blob(target, _digest(content)).write_bytes(content)
+    for one in layers:
+        _place(one.path, blob(target, one.digest))
     return _digest(manifest)
+
+
+def blob(layout: Path, digest: str) -> Path:
+    """Where a layout has the blob of a digest."""
+    return layout / "blobs" / digest.replace(":", "/")
+
+
+def _place(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
 
 
 def _descriptor(kind: str, content: bytes) -> dict[str, Any]:
@@ -138,18 +150,8 @@ def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _blob(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
-
-
 def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = _entry(name, tarfile.REGTYPE, 0o644)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
 
 
 def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:

@@ -28,7 +28,7 @@ from infra import places
 USER = "1034:1034"  # numeric: a kubelet cannot tell whether a name is root's
 INSIDE = "app/bento"
 SCRATCH = "/var/tmp"  # noqa: S108 - bentoml refuses paths with hidden folders, such as ~/.cache
-ARCHIVE, FACTS = "image.tar", "image.json"
+LAYOUT, FACTS = "image", "image.json"
 TRAINING_ONLY = {"data.py", "train.py", "quantize.py", "evaluate.py"}
 
 
@@ -40,7 +40,7 @@ class PackError(Exception):
 class Packed:
     """An image on disk, and the Bento inside it."""
 
-    archive: Path
+    layout: Path
     digest: str
     tag: str
     compressed: int
@@ -52,7 +52,7 @@ def image(
     name: str, loaded: Bento, version: str, graph: Path, labels: dict[str, str], folder: Path,
     report: Report,
 ) -> None:  # fmt: skip
-    """Write `image.tar` (an OCI archive), `image.json` and the Bento itself into ``folder``."""
+    """Write `image` (an OCI layout), `image.json` and the Bento itself into ``folder``."""
     below = packages.layers(places.REPOSITORY / loaded.requirements, report)
     report("bentoml build", 2, 3)
     with tempfile.TemporaryDirectory(prefix="modelyard-", dir=SCRATCH) as scratch:
@@ -63,7 +63,7 @@ def image(
         made = f"Bento {tag}"
         top = oci.folder_layer(folder / "bento", INSIDE, Path(scratch) / "bento.tar.gz", made)
         layers = [*below, top]
-        digest = oci.archive(layers, _config(tag, labels), version, folder / ARCHIVE)
+        digest = oci.image(layers, _config(tag, labels), version, folder / LAYOUT)
     facts = {
         "digest": digest,
         "tag": tag,
@@ -76,7 +76,7 @@ def image(
 
 def packed(entry: store.Entry) -> Packed:
     """Read what :func:`image` wrote."""
-    return Packed(archive=entry.file(ARCHIVE), **json.loads(entry.file(FACTS).read_text()))
+    return Packed(layout=entry.path / LAYOUT, **json.loads(entry.file(FACTS).read_text()))
 
 
 def sources(name: str, loaded: Bento) -> list[Path]:

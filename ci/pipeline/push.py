@@ -25,8 +25,8 @@ class Pushable(Protocol):
         """Tag, for people; nodes pull by digest."""
 
     @property
-    def archive(self) -> Path:
-        """OCI archive with one image."""
+    def layout(self) -> Path:
+        """Folder with the image as an OCI layout, tagged with the version."""
 
     @property
     def digest(self) -> str:
@@ -45,7 +45,7 @@ def push(built: Pushable, contract: Contract, report: Report) -> str:
         trust = ["--dest-cert-dir", str(contract.credentials / "trust")]
         account = ["--authfile", str(contract.credentials / "docker-config.json")]
         keep = ["--preserve-digests", "--digestfile", str(told)]
-        source = f"oci-archive:{built.archive}"
+        source = f"oci:{built.layout}:{built.version}"
         command = ["skopeo", "copy", "--quiet", *account, *trust, *keep, source, target]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)

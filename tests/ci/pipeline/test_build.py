@@ -44,7 +44,7 @@ class Workshop:
     ) -> None:  # fmt: skip
         """What ci.pipeline.pack does."""
         self.jobs.append("pack")
-        (folder / pack.ARCHIVE).write_text(version)
+        (folder / pack.LAYOUT).mkdir()
         facts = {
             "digest": DIGEST,
             "tag": f"{name}:{version}",
@@ -102,7 +102,7 @@ def test_another_version_is_packed_and_not_trained_again(workshop: Workshop) -> 
 
     assert workshop.jobs == ["train", "finish", "pack", "pack"]
     assert (first.version, second.version) == (bento.load("digits").version, "1.0.1")
-    assert first.archive != second.archive
+    assert first.layout != second.layout
 
 
 def test_another_quantization_is_not_trained_again(

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import io
 import json
@@ -27,20 +28,12 @@ def layer(root: Path, target: Path) -> oci.Layer:
     return oci.folder_layer(root, "app/bento", target, "a test")
 
 
-def image(folder: Path, layers: list[oci.Layer]) -> tuple[Path, str]:
-    target = folder / "image.tar"
-    return target, oci.archive(layers, {"User": "1034:1034"}, "1.0.0", target)
+def document(layout: Path, digest: str) -> dict[str, Any]:
+    return dict(json.loads(oci.blob(layout, digest).read_text()))
 
 
-def blob(archive: Path, digest: str) -> bytes:
-    with tarfile.open(archive) as tar:
-        stream = tar.extractfile(f"blobs/{digest.replace(':', '/')}")
-        assert stream is not None
-        return stream.read()
-
-
-def document(archive: Path, digest: str) -> dict[str, Any]:
-    return dict(json.loads(blob(archive, digest)))
+def image(target: Path, layers: list[oci.Layer]) -> str:
+    return oci.image(layers, {"User": "1034:1034"}, "1.0.0", target)
 
 
 def test_the_same_files_give_the_same_layer_wherever_and_whenever(tmp_path: Path) -> None:
@@ -87,37 +80,48 @@ def test_a_layer_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert made.digest == f"sha256:{hashlib.sha256(made.path.read_bytes()).hexdigest()}"
 
 
-def test_an_archive_holds_every_blob_under_its_digest(tmp_path: Path) -> None:
+def test_a_layout_holds_every_blob_under_its_digest(tmp_path: Path) -> None:
     layers = [
         oci.layer(io.BytesIO(b"below"), tmp_path / "below.tar.gz", "below"),
         layer(folder(tmp_path / "one", order=["a.txt", "b/script"]), tmp_path / "top.tar.gz"),
     ]
+    layout = tmp_path / "image"
 
-    archive, digest = image(tmp_path, layers)
+    digest = image(layout, layers)
 
-    manifest = document(archive, digest)
-    config = document(archive, manifest["config"]["digest"])
+    manifest = document(layout, digest)
+    config = document(layout, manifest["config"]["digest"])
     assert config["config"]["User"] == "1034:1034"
     assert config["rootfs"]["diff_ids"] == [one.diff_id for one in layers]
     for described in [manifest["config"], *manifest["layers"]]:
-        content = blob(archive, described["digest"])
+        content = oci.blob(layout, described["digest"]).read_bytes()
         assert f"sha256:{hashlib.sha256(content).hexdigest()}" == described["digest"]
         assert len(content) == described["size"]
-    with tarfile.open(archive) as tar:
-        stream = tar.extractfile("index.json")
-        assert stream is not None
-        (pointer,) = json.load(stream)["manifests"]
+    (pointer,) = json.loads((layout / "index.json").read_text())["manifests"]
     assert pointer["digest"] == digest
     assert pointer["annotations"] == {"org.opencontainers.image.ref.name": "1.0.0"}
 
 
-def test_the_same_layers_and_settings_give_the_same_archive(tmp_path: Path) -> None:
+def test_images_share_the_bytes_of_their_layers_on_disk(tmp_path: Path) -> None:
     below = oci.layer(io.BytesIO(b"below"), tmp_path / "below.tar.gz", "below")
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
 
-    first, one = image(tmp_path / "one", [below])
-    second, two = image(tmp_path / "two", [below])
+    digests = {image(tmp_path / name, [below]) for name in ("one", "two")}
 
-    assert one == two
-    assert first.read_bytes() == second.read_bytes()
+    assert len(digests) == 1
+    assert below.path.stat().st_nlink == 3
+
+
+def test_a_layer_of_another_file_system_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    below = oci.layer(io.BytesIO(b"below"), tmp_path / "below.tar.gz", "below")
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+
+    image(tmp_path / "image", [below])
+
+    copied = oci.blob(tmp_path / "image", below.digest)
+    assert copied.read_bytes() == below.path.read_bytes()
+    assert below.path.stat().st_nlink == 1

@@ -19,7 +19,7 @@ class Image:
 
     name: str = "digits"
     version: str = "1.0.0"
-    archive: Path = Path("/nowhere/image.tar")
+    layout: Path = Path("/nowhere/image")
     digest: str = DIGEST
 
 
@@ -63,7 +63,7 @@ def test_the_registrys_digest_is_returned(facts: Contract, skopeo: Fake) -> None
 
     assert push.push(Image(), facts, silent) == DIGEST
     assert skopeo.arguments()[-2:] == [
-        "oci-archive:/nowhere/image.tar",
+        "oci:/nowhere/image:1.0.0",
         f"docker://{facts.registry.push}/digits:1.0.0",
     ]
 
