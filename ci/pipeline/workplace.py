@@ -18,7 +18,7 @@ from typing import Literal
 import yaml
 
 from ci.pipeline import credentials
-from ci.toolchain import manifest, modulefiles, store
+from ci.toolchain import modulefiles, provide, supply
 from infra import places, refusal
 from infra.environment import Environment
 
@@ -82,7 +82,7 @@ def prepare(env: Environment) -> None:
     credentials.ensure(env)
     for name in ("bin", "pulumi", "pulumi-home"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-    commands(folder / "bin")
+    commands(folder / "bin", supply.resolve(env))
     provider(folder / "pulumi-home")
     for project in FOLDERS:
         _stack(env, project)
@@ -120,10 +120,10 @@ def _agree_on_plugin(env: Environment) -> None:
         )
 
 
-def commands(folder: Path) -> None:
+def commands(folder: Path, source: supply.Supply = "closed") -> None:
     """Fill bin/: the engine, its language host beside it, kubectl."""
-    _link(_tool("pulumi", "pulumi"), folder / "pulumi")
-    _link(_tool("kubernetes", "kubectl"), folder / "kubectl")
+    _link(_tool("pulumi", "pulumi", source), folder / "pulumi")
+    _link(_tool("kubernetes", "kubectl", source), folder / "kubectl")
     executor = folder / "pulumi-language-python-exec"
     _link(modulefiles.ensure("pulumi-language-python-exec"), executor)
     launcher(
@@ -145,9 +145,8 @@ def provider(home: Path) -> None:
     )
 
 
-def _tool(family: str, binary: str) -> Path:
-    recipe = manifest.load().family[family]
-    entry = store.find(family, recipe.key(manifest.wrapper(family)))
+def _tool(family: str, binary: str, source: supply.Supply) -> Path:
+    entry = provide.find(family, source)
     if entry is None:
         raise refusal.Refusal(
             f"tool {family}",

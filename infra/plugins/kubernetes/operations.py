@@ -241,7 +241,8 @@ class Session:
         except waiting.NotReady as error:
             outputs = self._outputs(error.last, inputs)
             raise InitFailed(reference.id, outputs, inputs, error.reasons) from None
-        except Unreachable as error:
+        except ClusterError as error:
+            # The object exists: whatever keeps us from watching it, the state must have it.
             outputs = self._outputs(applied, inputs)
             raise InitFailed(reference.id, outputs, inputs, [str(error)]) from None
         return self._outputs(last, inputs)

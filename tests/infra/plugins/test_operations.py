@@ -465,3 +465,14 @@ def test_an_interrupted_wait_ends_at_once_and_keeps_the_object(
     with pytest.raises(InitFailed, match="interrupted"):
         found.create(target(DEPLOYMENT, "app"), deployment(namespace), 300)
     timer.join()
+
+
+def test_an_object_deleted_by_somebody_else_while_it_comes_up_ends_the_wait(
+    server: ApiServer, cluster: Cluster, namespace: str
+) -> None:
+    where = f"/apis/apps/v1/namespaces/{namespace}/deployments/app"
+    timer = later(0.5, lambda: server.request("DELETE", where))
+
+    with pytest.raises(InitFailed, match=r"deleted by somebody else|is being deleted"):
+        session(cluster).create(target(DEPLOYMENT, "app"), deployment(namespace), 300)
+    timer.join()
