@@ -1,0 +1,150 @@
+"""The shape of roles, inventories and plugins, without any host."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import environment, places
+
+ANSIBLE = places.REPOSITORY / "ansible"
+ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
+INVENTORIES = sorted(path.name for path in (ANSIBLE / "inventories").iterdir())
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def _plugin(path: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location("plugin", ANSIBLE / "plugins" / path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_roles_defaults_are_what_its_specification_says(role: str) -> None:
+    defaults = _yaml(ANSIBLE / "roles" / role / "defaults" / "main.yml") or {}
+    options = _yaml(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml")
+    specified = options["argument_specs"]["main"]["options"]
+    optional = {name: one["default"] for name, one in specified.items() if not one.get("required")}
+
+    assert defaults == optional
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_roles_first_page_is_a_table_of_contents_that_ends_with_a_proof(role: str) -> None:
+    tasks = _yaml(ANSIBLE / "roles" / role / "tasks" / "main.yml")
+    pages = [task["ansible.builtin.import_tasks"] for task in tasks]
+
+    assert pages[-1] == "verify.yml"
+    for page in pages:
+        assert (ANSIBLE / "roles" / role / "tasks" / page).is_file()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_input_that_a_role_requires_is_given_by_the_playbooks(role: str) -> None:
+    given = _yaml(ANSIBLE / "playbooks" / "group_vars" / "all.yml")
+    options = _yaml(ANSIBLE / "roles" / role / "meta" / "argument_specs.yml")
+    specified = options["argument_specs"]["main"]["options"]
+
+    assert {name for name, one in specified.items() if one.get("required")} <= set(given)
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES)
+def test_an_inventory_lists_exactly_the_nodes_of_its_environment(inventory: str) -> None:
+    groups = _yaml(ANSIBLE / "inventories" / inventory / "hosts.yml")["all"]["children"]
+    env = environment.load(inventory)
+
+    assert set(groups["containers"]["hosts"]) == {node.name for node in env.nodes()}
+    assert {*groups["control_plane"]["hosts"], *groups["workers"]["hosts"]} == set(
+        groups["containers"]["hosts"]
+    )
+
+
+def _variables(inventory: str, tmp_path: Path, **more: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "ansible", "inventory", "--list", "--playbook-dir"]
+    command += [str(ANSIBLE / "playbooks"), "--inventory", str(ANSIBLE / "inventories" / inventory)]
+    variables = os.environ | {
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "XDG_STATE_HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+        **more,
+    }
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    # Ansible marks text that it must not take for a template.
+    document = json.loads(done.stdout, object_hook=lambda one: one.get("__ansible_unsafe", one))
+    hosts: dict[str, Any] = document["_meta"]["hostvars"]
+    return hosts
+
+
+def test_hosts_get_their_environment_and_a_subnet_each(tmp_path: Path) -> None:
+    hosts = _variables("test", tmp_path)
+
+    assert {one["modelyard_environment"]["name"] for one in hosts.values()} == {"test"}
+    assert hosts["gpu-1"]["modelyard_node"] == {
+        "address": "172.31.0.13",
+        "container": "modelyard-test-gpu-1",
+        "pod_subnet": "10.245.2.0/24",
+        "pool": "gpu",
+        "kind": "gpu",
+    }
+
+
+def test_an_environment_that_has_another_inventory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="MODELYARD_ENVIRONMENT"):
+        _variables("test", tmp_path, MODELYARD_ENVIRONMENT="local")
+
+
+DIGEST = "sha256:" + 64 * "a"
+IMAGE = {"reference": "modelyard.internal/x:1", "digest": DIGEST}
+HEADER = "REF TYPE DIGEST SIZE PLATFORMS LABELS"
+PIN = "io.cri-containerd.pinned=pinned"
+
+
+@pytest.mark.parametrize(
+    ("rows", "there"),
+    [
+        ([f"modelyard.internal/x:1 t {DIGEST} {PIN}"], False),
+        ([f"modelyard.internal/x@{DIGEST} t {DIGEST} {PIN}"], False),
+        (
+            [
+                f"modelyard.internal/x:1 t {DIGEST} {PIN}",
+                f"modelyard.internal/x@{DIGEST} t {DIGEST} {PIN}",
+            ],
+            True,
+        ),
+        (
+            [
+                f"modelyard.internal/x:1 t {DIGEST} -",
+                f"modelyard.internal/x@{DIGEST} t {DIGEST} {PIN}",
+            ],
+            False,
+        ),
+        (
+            [
+                f"modelyard.internal/x:1 t sha256:{64 * 'b'} {PIN}",
+                f"modelyard.internal/x@{DIGEST} t {DIGEST} {PIN}",
+            ],
+            False,
+        ),
+    ],
+    ids=["tag only", "digest only", "both", "not pinned", "tag of another image"],
+)
+def test_an_image_is_there_when_tag_and_digest_name_it_and_it_is_pinned(
+    rows: list[str], there: bool
+) -> None:
+    module = _plugin("modules/containerd_images.py")
+
+    assert module.present(IMAGE, "\n".join([HEADER, *rows])) is there
