@@ -3,9 +3,9 @@
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from infra import places
 from infra.models.release import Replicas, Resources
@@ -61,6 +61,12 @@ class Serving(Closed):
     gpus: Annotated[int, Field(ge=0, le=16)] = 0
     replicas: Replicas = Replicas()
     resources: Resources
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if (self.pool == "gpu") != (self.gpus > 0):
+            raise ValueError("a model on the gpu pool has gpus of 1 to 16, any other has none")
+        return self
 
 
 class Bento(Closed):

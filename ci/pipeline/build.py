@@ -40,10 +40,14 @@ class Built:
     report: dict[str, Any]
 
     @property
+    def report_bytes(self) -> bytes:
+        """The gate report as the file that is kept."""
+        return json.dumps(self.report, sort_keys=True, indent=1).encode()
+
+    @property
     def report_digest(self) -> str:
         """Digest of the gate report, which the release names."""
-        text = json.dumps(self.report, sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        return f"sha256:{hashlib.sha256(self.report_bytes).hexdigest()}"
 
 
 def build(name: str, *, version: str | None, report: Report) -> Built:
@@ -75,7 +79,7 @@ def build(name: str, *, version: str | None, report: Report) -> Built:
             "layers": packed.layers,
         },
     }
-    return Built(
+    built = Built(
         name=name,
         version=version,
         layout=packed.layout,
@@ -83,6 +87,19 @@ def build(name: str, *, version: str | None, report: Report) -> Built:
         bento_tag=packed.tag,
         report=document,
     )
+    _keep(built)
+    return built
+
+
+def report_path(digest: str) -> Path:
+    """Where this machine keeps the gate report that a release names by digest."""
+    return places.cache() / "reports" / f"{digest.removeprefix('sha256:')}.json"
+
+
+def _keep(built: Built) -> None:
+    path = report_path(built.report_digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(built.report_bytes)
 
 
 def release(built: Built, digest: str) -> Release:

@@ -24,6 +24,7 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from services.models import protocol
 from services.models.protocol import INPUT, OUTPUT, Data, Floats, Progress
 
 ROUNDS = 60
@@ -33,10 +34,11 @@ BATCHES = (1, 32)
 
 def train(name: str, parameters: dict[str, Any], folder: Path, progress: Progress) -> None:
     """Train the model ``name`` and say what data and what weights came of it."""
-    data = _module(name, "data").load()
-    typed = _module(name, "parameters").Training.model_validate(parameters)
-    graph = folder / "graph.onnx"
-    _module(name, "train").train(data, typed, graph, progress)
+    source: protocol.DataModule = _module(name, "data")
+    allowed: protocol.ParametersModule = _module(name, "parameters")
+    trainer: protocol.TrainModule = _module(name, "train")
+    data, graph = source.load(), folder / "graph.onnx"
+    trainer.train(data, allowed.Training.model_validate(parameters), graph, progress)
     tidy(graph)
     facts = {"data": data_digest(data), "weights": weights_digest(graph)}
     (folder / "trained.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -46,22 +48,25 @@ def finish(
     name: str, parameters: dict[str, Any] | None, trained: Path, folder: Path, progress: Progress
 ) -> None:
     """Quantize (None: do not) and compare what will be served with the float32 graph."""
-    data = _module(name, "data").load()
+    source: protocol.DataModule = _module(name, "data")
+    evaluator: protocol.EvaluateModule = _module(name, "evaluate")
+    data = source.load()
     graph, served = trained / "graph.onnx", folder / "model.onnx"
     progress("quantizing", 0, 3)
     if parameters is None:
         shutil.copyfile(graph, served)
     else:
-        typed = _module(name, "parameters").Quantization.model_validate(parameters)
-        _module(name, "quantize").quantize(data, typed, graph, served)
+        allowed: protocol.ParametersModule = _module(name, "parameters")
+        quantizer: protocol.QuantizeModule = _module(name, "quantize")
+        typed = allowed.Quantization.model_validate(parameters)
+        quantizer.quantize(data, typed, graph, served)
         tidy(served)
     progress("evaluating", 1, 3)
-    evaluate = _module(name, "evaluate").evaluate
     evaluation: dict[str, Any] = {"held_out": len(data.held_out.labels)}
     for what, path in (("float32", graph), ("served", served)):
         answers = session(path).run([OUTPUT], {INPUT: data.held_out.items})[0]
         evaluation[what] = {
-            "metrics": evaluate(answers, data.held_out.labels),
+            "metrics": evaluator.evaluate(answers, data.held_out.labels),
             "bytes": path.stat().st_size,
             "weights": weights_digest(path),
         }

@@ -86,6 +86,9 @@ CASES: dict[str, tuple[Edit, str, str, str]] = {
         "gates.accuracy_drop_max", "0.01", "compares with float32",
     ),
     "an unknown pool": (lambda d: d["serving"].update(pool="tpu"), "serving.pool", "tpu", "'cpu'"),
+    "a gpu pool without gpus": (
+        lambda d: d["serving"].update(pool="gpu"), "serving", "", "gpus of 1 to 16",
+    ),
     "memory without a unit": (
         lambda d: d["serving"]["resources"].update(memory="384"),
         "serving.resources.memory", "384", "match pattern",

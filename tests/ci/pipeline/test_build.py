@@ -1,3 +1,4 @@
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,14 @@ def test_the_report_tells_all_that_the_gates_saw(workshop: Workshop) -> None:
     assert report["image"]["compressed_mb"] == 100.0
     assert report["image"]["unpacked_mb"] == 300.0
     assert (report["data"], report["trained_weights"]) == ("sha256:d", "sha256:w")
+
+
+def test_the_report_is_kept_under_the_digest_that_the_release_names(workshop: Workshop) -> None:
+    built = digits()
+    kept = build.report_path(built.report_digest).read_bytes()
+
+    assert f"sha256:{hashlib.sha256(kept).hexdigest()}" == built.report_digest
+    assert json.loads(kept) == built.report
 
 
 def test_a_release_names_the_registrys_digest_and_the_report(workshop: Workshop) -> None:
