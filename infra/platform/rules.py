@@ -12,7 +12,7 @@ def rules() -> str:
     groups = [
         {"name": "targets", "rules": [_down(), *map(_missing, scrapes.PERMANENT)]},
         {"name": "gateway", "rules": [*_gateway(), _certificate()]},
-        {"name": "delivery", "rules": [_aborted()]},
+        {"name": "delivery", "rules": [_stopped()]},
     ]
     return yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
 
@@ -75,11 +75,13 @@ def _certificate() -> dict[str, Any]:
     )
 
 
-def _aborted() -> dict[str, Any]:
+def _stopped() -> dict[str, Any]:
     return _alert(
-        "RolloutDegraded",
-        'max by (name, exported_namespace) (rollout_info{phase="Degraded"}) == 1',
+        "RolloutStopped",
+        # The controller's own words for what `kubectl` shows as Degraded.
+        "max by (name, exported_namespace, phase) "
+        '(rollout_info{phase=~"Abort|Timeout|Error|InvalidSpec"}) == 1',
         "warning",
-        "The rollout of {{ $labels.name }} was aborted or makes no progress.",
+        "The rollout of {{ $labels.name }} stopped: {{ $labels.phase }}.",
         "Look at `yard status`; release a version that works.",
     )
