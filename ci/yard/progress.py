@@ -65,9 +65,11 @@ class Progress:
 
     def end(self, step: str, seconds: float, failed: bool) -> None:
         """The step is over: one line that stays."""
-        self._print(f"{'failed' if failed else 'done':>8}  {step} ({span(seconds)})")
         with self._lock:
             self._step = ""
+        if self._status:
+            self._status.update("")
+        self._print(f"{'failed' if failed else 'done':>8}  {step} ({span(seconds)})")
 
     def _report(self, text: str, done: int, total: int) -> None:
         with self._lock:
@@ -84,7 +86,7 @@ class Progress:
             if not busy:
                 continue
             if self._status:
-                self._status.update(Text(self._line()))
+                self._status.update(Text(self._line(), no_wrap=True, overflow="ellipsis"))
             else:
                 self._print(self._line())
 
