@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
 from rich.text import Text
 
 from ci.report import Report
@@ -23,7 +23,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
         self._console = Console(file=self._stream, highlight=False)
-        self._status: Status | None = None
+        self._live_line: Live | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -35,8 +35,8 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._live:
-            self._status = Status("", console=self._console)
-            self._status.start()
+            self._live_line = Live(console=self._console, transient=True, auto_refresh=False)
+            self._live_line.start()
         self._thread.start()
         return self
 
@@ -48,8 +48,8 @@ class Progress:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self._status:
-            self._status.stop()
+        if self._live_line:
+            self._live_line.stop()
 
     def begin(self, step: str, expected: float | None) -> Report:
         """A step begins."""
@@ -67,8 +67,8 @@ class Progress:
         """The step is over: one line that stays."""
         with self._lock:
             self._step = ""
-        if self._status:
-            self._status.update("")
+        if self._live_line:
+            self._live_line.update("", refresh=True)
         self._print(f"{'failed' if failed else 'done':>8}  {step} ({span(seconds)})")
 
     def _report(self, text: str, done: int, total: int) -> None:
@@ -85,8 +85,9 @@ class Progress:
                 busy = bool(self._step)
             if not busy:
                 continue
-            if self._status:
-                self._status.update(Text(self._line(), no_wrap=True, overflow="ellipsis"))
+            if self._live_line:
+                line = Text(self._line(), no_wrap=True, overflow="ellipsis")
+                self._live_line.update(line, refresh=True)
             else:
                 self._print(self._line())
 
