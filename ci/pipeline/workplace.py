@@ -46,7 +46,7 @@ def environment(env: Environment) -> dict[str, str]:
     variables = {
         "PATH": f"{folder / 'bin'}{os.pathsep}{_path_without(folder / 'bin')}",
         "PULUMI_HOME": str(folder / "pulumi-home"),
-        "PULUMI_BACKEND_URL": f"file://{folder / 'pulumi'}",
+        "PULUMI_BACKEND_URL": backend(folder / "pulumi"),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "credentials" / "passphrase"),
         "PULUMI_OPTION_CONFIG_FILE": str(_stack_file(env)),
         "PULUMI_STACK": env.name,
@@ -56,6 +56,15 @@ def environment(env: Environment) -> dict[str, str]:
         "KUBECONFIG": str(folder / "kubeconfig"),
     }
     return variables | _without_proxy()
+
+
+def backend(folder: Path) -> str:
+    """Address of a backend in a folder.
+
+    Without the files of attributes that the backend would write beside each of its own: they are
+    not replaced in one step, and a killed `up` left an empty one that no command could read.
+    """
+    return f"file://{folder}?metadata=skip"
 
 
 def _path_without(folder: Path) -> str:
@@ -82,6 +91,8 @@ def prepare(env: Environment) -> None:
     credentials.ensure(env)
     for name in ("bin", "pulumi", "pulumi-home"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in (folder / "pulumi").rglob("*.attrs"):
+        path.unlink(missing_ok=True)  # of a backend that was written before; see backend()
     commands(folder / "bin", supply.resolve(env))
     provider(folder / "pulumi-home")
     for project in FOLDERS:

@@ -147,7 +147,7 @@ def test_plain_pulumi_gets_all_it_needs_and_path_only_once(
     variables = workplace.environment(env)
 
     assert variables["PATH"] == f"{folder / 'bin'}:/usr/bin"
-    assert variables["PULUMI_BACKEND_URL"] == f"file://{folder / 'pulumi'}"
+    assert variables["PULUMI_BACKEND_URL"] == f"file://{folder / 'pulumi'}?metadata=skip"
     assert variables["PULUMI_STACK"] == "test"
     assert variables["KUBECONFIG"] == str(folder / "kubeconfig")
     assert not any("passphrase" in key.lower() and key.endswith("PHRASE") for key in variables)
@@ -320,6 +320,7 @@ def test_preparing_leaves_the_checkout_clean_and_a_second_time_changes_nothing(
 
     assert subprocess.run(git, capture_output=True, check=True).stdout == clean
     assert listing(places.state("test")) == first
+    assert not list(places.state("test").rglob("*.attrs"))
     stack_file = places.state("test") / "Pulumi.test.yaml"
     assert stack_file.read_text().startswith((places.REPOSITORY / "Pulumi.test.yaml").read_text())
     assert "encryptionsalt: v1:" in stack_file.read_text()

@@ -86,7 +86,7 @@ class Engine:
             for key, value in os.environ.items()
             if not key.startswith("PULUMI_") and key != "KUBECONFIG"
         } | variables
-        self.variables["PULUMI_BACKEND_URL"] = f"file://{self._backend}"
+        self.variables["PULUMI_BACKEND_URL"] = workplace.backend(self._backend)
         self.project()
         self.command("stack", "init", STACK, check=True)
 
