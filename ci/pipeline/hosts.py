@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ci.pipeline import engine, node_probe, playbook
+from ci.pipeline import engine, node_probe, playbook, watchers
 from ci.report import Report, silent
 from ci.toolchain import debian, images, provide, store, supply
 from ci.toolchain.images import Archive
@@ -31,6 +31,8 @@ NODE_PACKAGES = [
 
 def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> None:
     """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError."""
+    if len(node_probe.running(env)) < len(env.nodes()):
+        watchers.require()
     facts = _facts(env, archives, report)
     folder = _folder(env)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

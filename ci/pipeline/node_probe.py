@@ -46,6 +46,16 @@ def container_name(env: Environment, node: str) -> str:
     return f"modelyard-{env.name}-{node}"
 
 
+def running(env: Environment) -> list[str]:
+    """Containers of the environment that run now."""
+    label: dict[str, str | list[str] | bool] = {"label": f"{engine.LABEL}={env.name}"}
+    connection = engine.client()
+    try:
+        return [str(one.name) for one in connection.containers.list(filters=label)]
+    finally:
+        connection.close()
+
+
 def probe(env: Environment) -> Probe:
     """Ask all nodes at once. An engine that does not answer is a fault of every node."""
     names = [node.name for node in env.nodes()]

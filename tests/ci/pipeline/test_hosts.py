@@ -111,6 +111,7 @@ def test_the_record_goes_before_the_playbook_runs_so_a_killed_one_is_run_again(
     folder.mkdir(parents=True)
     (folder / "applied.json").write_text(json.dumps({"digest": "of now", "nodes": {}}))
     monkeypatch.setattr(hosts, "_facts", lambda *_: {"tools": "/none"})
+    monkeypatch.setattr(node_probe, "running", lambda _: ["one", "two", "three"])
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
