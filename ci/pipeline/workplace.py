@@ -94,6 +94,7 @@ def prepare(env: Environment) -> None:
     for path in (folder / "pulumi").rglob("*.attrs"):
         path.unlink(missing_ok=True)  # of a backend that was written before; see backend()
     commands(folder / "bin", supply.resolve(env))
+    without_debug_log(folder / "pulumi-home")
     provider(folder / "pulumi-home")
     for project in FOLDERS:
         _stack(env, project)
@@ -143,6 +144,19 @@ def commands(folder: Path, source: supply.Supply = "closed") -> None:
         "from infra.plugins.language_host import main\n"
         f"main(Path({str(executor)!r}))\n",
     )
+
+
+def without_debug_log(home: Path) -> None:
+    """Keep the engine from writing all that it does into PULUMI_HOME/logs at debug level.
+
+    No setting of 3.255 switches that off; a file where the folder would be does. It took 10 MB a
+    run and three quarters of the engine's time. What a run says is in logs/ of the state folder.
+    """
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs)
+    if not logs.exists():
+        _write(logs, f"No folder, so that the engine keeps no debug log: {__name__}\n", 0o600)
 
 
 def provider(home: Path) -> None:
