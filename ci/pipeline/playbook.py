@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +52,10 @@ def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Out
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(inventory)]
     command += [str(FOLDER / "playbooks" / f"{playbook}.yml"), *arguments]
+    sockets = Path(tempfile.mkdtemp(prefix="yard-ssh-"))
     own = {
+        # Short, because a socket's path has at most 107 characters.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
         "MODELYARD_ENVIRONMENT": env.name,
         "MODELYARD_PROGRESS_FD": str(writer),
         "ANSIBLE_CALLBACKS_ENABLED": "progress,ansible.posix.profile_tasks",
@@ -77,9 +82,20 @@ def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Out
             except BaseException:
                 process.terminate()
                 raise
+            finally:
+                process.wait()
+                _close(sockets)
     if process.returncode:
         raise PlaybookError(_failure(playbook, outcome, log))
     return outcome
+
+
+def _close(sockets: Path) -> None:
+    """End the SSH connections that Ansible keeps open, so that no process stays behind."""
+    for socket in sockets.glob("*"):
+        # The name of the host is asked for and not used. One that ended by itself fails, rightly.
+        subprocess.run(["ssh", "-S", socket, "-O", "exit", "host"], capture_output=True)
+    shutil.rmtree(sockets)
 
 
 def follow(lines: Any, report: Report) -> Outcome:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,53 @@ def test_an_image_is_there_when_tag_and_digest_name_it_and_it_is_pinned(
     module = _plugin("modules/containerd_images.py")
 
     assert module.present(IMAGE, "\n".join([HEADER, *rows])) is there
+
+
+def _playbook(tmp_path: Path, descriptor: int) -> "subprocess.Popen[bytes]":
+    """A playbook of three tasks on this machine, with our progress plugin."""
+    path = tmp_path / "sleep.yml"
+    tasks = [
+        {
+            "name": f"Sleep {number}",
+            "ansible.builtin.command": "sleep 0.1",
+            "changed_when": number == 2,
+        }
+        for number in (1, 2, 3)
+    ]
+    path.write_text(yaml.safe_dump([{"hosts": "localhost", "name": "Sleep", "tasks": tasks}]))
+    variables = os.environ | {
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "ANSIBLE_CALLBACKS_ENABLED": "progress",
+        "MODELYARD_PROGRESS_FD": str(descriptor),
+        "LC_ALL": "C.UTF-8",
+    }
+    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
+    command += ["--extra-vars", f"ansible_python_interpreter={sys.executable}", str(path)]
+    return subprocess.Popen(
+        command, env=variables, pass_fds=[descriptor], stdout=subprocess.DEVNULL
+    )
+
+
+def test_a_playbook_tells_its_progress_from_its_own_number_of_tasks(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with _playbook(tmp_path, writer) as process:
+        os.close(writer)
+        with os.fdopen(reader) as lines:
+            said = [json.loads(line) for line in lines]
+
+    assert process.returncode == 0
+    assert said == [
+        {"task": "Sleep 1", "done": 1, "total": 3},
+        {"task": "Sleep 2", "done": 2, "total": 3},
+        {"changed": "localhost", "task": "Sleep 2"},
+        {"task": "Sleep 3", "done": 3, "total": 3},
+    ]
+
+
+def test_a_playbook_whose_listener_was_killed_stops_at_its_next_word(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with _playbook(tmp_path, writer) as process:
+        os.close(writer)
+
+    assert process.returncode == -signal.SIGTERM

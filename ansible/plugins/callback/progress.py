@@ -7,6 +7,7 @@
 
 import json
 import os
+import signal
 from typing import Any
 
 from ansible.parsing.ajson import AnsibleJSONEncoder
@@ -83,9 +84,15 @@ class CallbackModule(CallbackBase):
         self._say({"failed": host, "task": task, "message": message})
 
     def _say(self, document: dict[str, Any]) -> None:
-        if self._descriptor is not None:
-            line = json.dumps(document, cls=AnsibleJSONEncoder) + "\n"
+        if self._descriptor is None:
+            return
+        line = json.dumps(document, cls=AnsibleJSONEncoder) + "\n"
+        try:
             os.write(self._descriptor, line.encode())
+        except BrokenPipeError:
+            # Whoever listened was killed, and the environment's lock went with it: somebody else
+            # may write to these hosts now.
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _count(block: Block) -> int:
