@@ -153,7 +153,10 @@ def test_a_process_that_took_over_the_recorded_number_is_not_taken_for_the_engin
 
 @pytest.fixture
 def second_engine(record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A real daemon of its own, apart from the machine's: other folders, no bridge, no firewall."""
+    """A real daemon apart from the machine's: other folders, and a network namespace of its own.
+
+    Without the namespace it would take the machine's bridge and firewall for its own.
+    """
     real = shutil.which("dockerd", path=engine.PATH)
     assert os.geteuid() == 0, "this test starts a container engine: run it as root"
     assert real, "dockerd is not installed: run `yard up` once"
@@ -162,10 +165,9 @@ def second_engine(record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     base.mkdir()
     flags = (
         f"--data-root {tmp_path}/data --exec-root {base}/exec --pidfile {base}/docker.pid"
-        f" --host unix://{base}/docker.sock --bridge none --iptables=false --ip-forward=false"
-        " --ip-masq=false"
+        f" --host unix://{base}/docker.sock"
     )
-    _program(tmp_path / "bin", f"exec {real} {flags}")
+    _program(tmp_path / "bin", f"exec unshare --net {real} {flags}")
     monkeypatch.setattr(engine, "PATH", f"{tmp_path}/bin:{engine.PATH}")
     monkeypatch.setattr(engine, "LEFT_MOUNTS", (base, tmp_path))
     monkeypatch.setattr(engine, "BRIDGE", "modelyard-none0")
