@@ -102,7 +102,7 @@ def test_the_schemas_refuse_what_is_not_in_the_contract(house: House) -> None:
         (("ship", "digits", "--to", NAME, "--version", "latest"), ("latest",)),
         (("predict", "nomodel", "--in", NAME), ("nomodel", "digits")),
         (("promote", "digits", "--in", NAME), ("digits", "canary")),
-        (("abort", "digits", "--in", NAME), ("digits", "canary")),
+        (("abort", "digits", "--in", NAME), ("digits", "stable")),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, tuple) else None,
 )
@@ -120,7 +120,7 @@ def test_refused_input_exits_with_2_and_names_the_value(
 def test_doctor_finds_every_tool(house: House) -> None:
     said = house.done("doctor")
 
-    for tool in ("pulumi", "kubelet", "containerd", "traefik", "docker.io", "buildah"):
+    for tool in ("pulumi", "kubernetes", "containerd", "traefik", "docker.io", "skopeo"):
         assert tool in said
 
 

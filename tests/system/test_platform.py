@@ -27,6 +27,8 @@ JOBS = {
     *("registry", "traefik", "doorkeeper", "argo-rollouts", "metrics-server", "prometheus"),
     *("models", "kube-apiserver", "kubelet", "cadvisor", "coredns"),
 }
+# The registry hides a manifest from who does not say that it is understood.
+MANIFEST = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
 # The kubelet's folder of plugin sockets belongs to root; nothing else here runs as root.
 ROOT_ALLOWED = {("accelerators", "gpu-device-plugin")}
 
@@ -164,6 +166,10 @@ def digest(house: House) -> str:
     return str(house.versions("digits")[0]["digest"])
 
 
+# Without it the registry answers 404 for an OCI manifest.
+OCI = "application/vnd.oci.image.manifest.v1+json"
+
+
 def registry(house: House, account: str | None) -> httpx.Client:
     """The registry as this machine reaches it, by one of its accounts or by none."""
     password = house.contract.credentials / f"registry-{account}"
@@ -184,7 +190,7 @@ def test_the_registry_refuses_who_has_no_account(house: House, digest: str) -> N
 
 def test_the_pull_account_reads(house: House, digest: str) -> None:
     with registry(house, "pull") as puller:
-        answer = puller.get(f"/digits/manifests/{digest}", headers={"Accept": "*/*"})
+        answer = puller.get(f"/digits/manifests/{digest}", headers={"Accept": OCI})
 
     assert answer.status_code == 200
     assert answer.headers["docker-content-digest"] == digest
@@ -201,7 +207,8 @@ def test_the_push_account_writes(house: House) -> None:
     with registry(house, "push") as pusher:
         begun = pusher.post("/digits/blobs/uploads/")
         assert begun.status_code == 202
-        assert pusher.delete(begun.headers["location"]).status_code == 204
+        upload = pusher.base_url.join(begun.headers["location"])
+        assert pusher.delete(upload).status_code == 204
 
 
 def test_the_registry_keeps_its_images_when_its_pod_is_replaced(
@@ -214,7 +221,7 @@ def test_the_registry_keeps_its_images_when_its_pod_is_replaced(
     def kept() -> bool:
         try:
             with registry(house, "pull") as puller:
-                answer = puller.get(f"/digits/manifests/{digest}", headers={"Accept": "*/*"})
+                answer = puller.get(f"/digits/manifests/{digest}", headers={"Accept": OCI})
         except httpx.TransportError:
             return False
         return answer.status_code == 200
