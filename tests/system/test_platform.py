@@ -215,8 +215,14 @@ def test_the_registry_keeps_its_images_when_its_pod_is_replaced(
     house: House, kubernetes: Kubernetes, digest: str
 ) -> None:
     path = "/api/v1/namespaces/registry/pods"
-    for pod in kubernetes.items(path):
-        kubernetes.delete(f"{path}/{pod['metadata']['name']}")
+    before = {pod["metadata"]["name"] for pod in kubernetes.items(path)}
+    assert before
+    for name in before:
+        kubernetes.delete(f"{path}/{name}")
+    until(
+        "the old pod is gone",
+        lambda: not before & {pod["metadata"]["name"] for pod in kubernetes.items(path)},
+    )
 
     def kept() -> bool:
         try:
