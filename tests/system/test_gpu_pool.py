@@ -23,6 +23,16 @@ def ready(node: dict[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
 
 
+def heartbeat(kubernetes: Kubernetes) -> str:
+    """When the GPU node's kubelet last told its state; a new kubelet tells it when it starts."""
+    (found,) = (
+        condition["lastHeartbeatTime"]
+        for condition in kubernetes.get(f"/api/v1/nodes/{NODE}")["status"]["conditions"]
+        if condition["type"] == "Ready"
+    )
+    return str(found)
+
+
 def advertised(kubernetes: Kubernetes) -> dict[str, int]:
     """GPUs that may be allocated, by node."""
     return {
@@ -36,12 +46,15 @@ def pool(request: pytest.FixtureRequest, house: House, kubernetes: Kubernetes) -
     """How many GPUs the pool has; each promise is checked before and after a kubelet restart."""
     want = house.environment.pool("gpu").gpus_per_node
     if request.param == "after a kubelet restart":
+        before = heartbeat(kubernetes)
         restarted = run("docker", "exec", CONTAINER, "systemctl", "restart", "kubelet", timeout=60)
         assert restarted.returncode == 0, told(restarted)
         until(
             "the node is ready and advertises its GPUs again",
+            # Until the new kubelet speaks, the node shows what the old one said.
             lambda: (
-                ready(kubernetes.get(f"/api/v1/nodes/{NODE}"))
+                heartbeat(kubernetes) != before
+                and ready(kubernetes.get(f"/api/v1/nodes/{NODE}"))
                 and advertised(kubernetes)[NODE] == want
             ),
         )
@@ -101,6 +114,7 @@ def running(kubernetes: Kubernetes, pod: Pod) -> Pod:
 
     def seen() -> Pod | None:
         found = look(kubernetes, pod)
+        assert found["status"]["phase"] != "Failed", found["status"]
         return found if found["status"]["phase"] == "Running" else None
 
     return until(f"{pod['metadata']['name']} runs", seen)

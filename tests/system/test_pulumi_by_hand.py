@@ -92,19 +92,40 @@ def test_a_deleted_object_is_seen_by_a_preview_and_repaired_by_up(
     assert after["spec"] == before["spec"]
 
 
-def test_a_changed_object_is_seen_by_a_preview_and_repaired_by_up(
+def test_a_lost_label_is_seen_by_a_preview_and_put_back_by_up(
     house: House, kubernetes: Kubernetes
 ) -> None:
     folder = PROJECTS["modelyard-models"]
-    before = kubernetes.get(BUDGET)["spec"]
-    (limit,) = before.keys() & {"maxUnavailable", "minAvailable"}
-    kubernetes.patch(BUDGET, {"spec": {limit: 7}})
-    assert kubernetes.get(BUDGET)["spec"] != before
+    before = kubernetes.get(BUDGET)["metadata"]["labels"]
+    kubernetes.patch(BUDGET, {"metadata": {"labels": {"app.kubernetes.io/name": None}}})
+    assert kubernetes.get(BUDGET)["metadata"]["labels"] != before
 
     seen = house.by_hand(folder, "pulumi preview --refresh --non-interactive --expect-no-changes")
     assert seen.returncode != 0, told(seen)
     assert "1 to update" in seen.stdout, told(seen)
 
     repaired = house.by_hand(folder, "pulumi up --refresh --yes --non-interactive")
+    assert repaired.returncode == 0, told(repaired)
+    assert kubernetes.get(BUDGET)["metadata"]["labels"] == before
+
+
+def test_a_field_that_somebody_took_over_is_reported_with_his_name_and_not_fought_over(
+    house: House, kubernetes: Kubernetes
+) -> None:
+    folder = PROJECTS["modelyard-models"]
+    before = kubernetes.get(BUDGET)["spec"]
+    (limit,) = before.keys() & {"maxUnavailable", "minAvailable"}
+    try:
+        kubernetes.patch(f"{BUDGET}?fieldManager=somebody", {"spec": {limit: 7}})
+
+        refused = house.by_hand(folder, "pulumi up --refresh --yes --non-interactive")
+
+        assert refused.returncode != 0, told(refused)
+        assert f'spec.{limit}: conflict with "somebody"' in refused.stdout, told(refused)
+        assert kubernetes.get(BUDGET)["spec"][limit] == 7
+    finally:
+        # The remedy that needs no change of the program: let up make the object anew.
+        kubernetes.delete(BUDGET)
+        repaired = house.by_hand(folder, "pulumi up --refresh --yes --non-interactive")
     assert repaired.returncode == 0, told(repaired)
     assert kubernetes.get(BUDGET)["spec"] == before
