@@ -61,11 +61,22 @@ def pool(request: pytest.FixtureRequest, house: House, kubernetes: Kubernetes) -
     return want
 
 
+@pytest.fixture(scope="module")
+def namespace(kubernetes: Kubernetes) -> Iterator[str]:
+    """A namespace of the tests' own, which goes away with all that is in it."""
+    name = f"gpu-pool-{secrets.token_hex(3)}"
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    # The service account of a new namespace appears a moment later; pods are refused until then.
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    until("the namespace has its account", lambda: kubernetes.find(account), every=0.1)
+    yield name
+    kubernetes.delete(f"/api/v1/namespaces/{name}")
+
+
 @pytest.fixture
-def ask(house: House, kubernetes: Kubernetes) -> Iterator[Ask]:
-    """Make pods of the pause image in a namespace of the test's own, which goes away with them."""
-    namespace = f"gpu-pool-{secrets.token_hex(3)}"
-    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+def ask(house: House, kubernetes: Kubernetes, namespace: str) -> Iterator[Ask]:
+    """Make pods of the pause image; at the end all of them are gone and their GPUs free."""
+    pods = f"/api/v1/namespaces/{namespace}/pods"
 
     def make(
         *, gpus: int = 0, tolerates: bool = False, labels: dict[str, str] | None = None
@@ -78,7 +89,7 @@ def ask(house: House, kubernetes: Kubernetes) -> Iterator[Ask]:
         if gpus:
             container["resources"] = {"limits": {GPU: str(gpus)}}
         pod: Pod = kubernetes.create(
-            f"/api/v1/namespaces/{namespace}/pods",
+            pods,
             {
                 "metadata": {"name": f"asks-{secrets.token_hex(3)}"},
                 "spec": {
@@ -92,15 +103,10 @@ def ask(house: House, kubernetes: Kubernetes) -> Iterator[Ask]:
         )
         return pod
 
-    # The service account of a new namespace appears a moment later; pods are refused until then.
-    account = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
-    until("the namespace has its account", lambda: kubernetes.find(account), every=0.1)
     yield make
-    kubernetes.delete(f"/api/v1/namespaces/{namespace}")
-    until(
-        "the namespace is gone",
-        lambda: kubernetes.find(f"/api/v1/namespaces/{namespace}") is None,
-    )
+    for pod in kubernetes.items(pods):
+        kubernetes.delete(f"{pods}/{pod['metadata']['name']}")
+    until("the pods are gone", lambda: not kubernetes.items(pods))
 
 
 def look(kubernetes: Kubernetes, pod: Pod) -> Pod:
