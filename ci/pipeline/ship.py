@@ -11,6 +11,10 @@ from infra.models import release
 from infra.models.release import Release
 
 
+class ShipError(Exception):
+    """A roll-out failed, and so did putting back what ran before; the text says both."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shipped:
     """What was released, and the answer that proves it."""
@@ -51,8 +55,14 @@ def deliver(
             stacks.prepare(env)
             stacks.Stack(env, "models").up(report)
             rollouts.wait(env, name, report, digest)
-        except Exception:
-            _put_back(env, name, before, report)
+        except Exception as failure:
+            try:
+                _put_back(env, name, before, report)
+            except Exception as again:
+                raise ShipError(
+                    f"{failure}\nPutting back what ran before failed, too: {again}\n"
+                    f"The release file is as before. Run `yard up {env.name}`."
+                ) from failure
             raise
     with steps.step(f"ask {name}") as report:
         answer = prediction.proven(facts, name, report)

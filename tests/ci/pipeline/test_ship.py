@@ -134,3 +134,13 @@ def test_a_first_roll_out_that_fails_leaves_no_release(env: Environment, world: 
 
     assert release.read(env, "digits") is None
     assert world.done[-1] == "up models with nothing"
+
+
+def test_when_putting_back_fails_too_both_failures_are_told(env: Environment, world: World) -> None:
+    release.write(env, made(OLD, "1.0.0"))
+    world.fails = {"up models with 2.0.0", "up models with 1.0.0"}
+
+    with pytest.raises(ship.ShipError, match=r"with 2\.0\.0 failed\n(.|\n)*with 1\.0\.0 failed"):
+        run(env)
+
+    assert release.read(env, "digits") == made(OLD, "1.0.0")
