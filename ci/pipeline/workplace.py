@@ -112,7 +112,7 @@ def _agree_on_plugin(env: Environment) -> None:
             f"Pulumi.{env.name}.yaml: production",
             True,
             "stand-ins for Pulumi plugins never serve a production environment",
-            "Use the vendor's plugins (supply: vendor or mirror), or set production to false.",
+            "Set production to false: using the vendor's plugins is not built yet.",
         )
     record = state(env) / "pulumi" / "plugins.json"
     wanted = {"kubernetes": STAND_IN}
