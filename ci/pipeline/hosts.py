@@ -16,6 +16,7 @@ from ci.toolchain.images import Archive
 from infra import contract, places
 from infra.environment import Environment
 
+IMAGE_LABEL = "modelyard.image=node"
 BINARIES = {
     "containerd": ("containerd", "containerd-shim-runc-v2", "ctr"),
     "kubernetes": ("kubelet", "kubeadm", "kubectl"),
@@ -31,8 +32,8 @@ NODE_PACKAGES = [
 
 def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> None:
     """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError."""
-    if len(node_probe.running(env)) < len(env.nodes()):
-        watchers.require()
+    if missing := len(env.nodes()) - len(node_probe.running(env)):
+        watchers.require(missing)
     facts = _facts(env, archives, report)
     folder = _folder(env)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,6 +83,8 @@ def down(env: Environment, report: Report) -> None:
         for number, (name, remove) in enumerate(doomed):
             report(f"removing {name}", number, len(doomed))
             remove()
+        # Only those that no container of another environment uses.
+        connection.images.prune(filters={"label": IMAGE_LABEL, "dangling": False})
     finally:
         connection.close()
     shutil.rmtree(_folder(env), ignore_errors=True)
@@ -145,8 +148,11 @@ def _digest(env: Environment, facts: dict[str, Any]) -> str:
     """Digest of all that decides what the hosts look like."""
     digest = hashlib.sha256()
     for path in sorted(playbook.FOLDER.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(playbook.FOLDER)}\n".encode())
+        name = path.relative_to(playbook.FOLDER)
+        # Python and ansible-lint leave caches behind.
+        cached = any(part == "__pycache__" or part.startswith(".") for part in name.parts)
+        if path.is_file() and not cached:
+            digest.update(f"{name}\n".encode())
             digest.update(path.read_bytes())
     digest.update(env.model_dump_json().encode())
     digest.update(json.dumps(facts, sort_keys=True).encode())
@@ -163,6 +169,7 @@ def _write_contract(env: Environment, archives: Mapping[str, Archive]) -> None:
     document = contract.promised(env).model_copy(
         update={
             "promised": False,
+            "kubelets_certified": True,
             "images": {
                 name: contract.Image(reference=one.reference, digest=one.digest)
                 for name, one in sorted(archives.items())

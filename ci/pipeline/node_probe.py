@@ -13,6 +13,10 @@ from infra.refusal import Refusal
 
 PATIENCE_S = 60
 UNITS = ("containerd.service", "kubelet.service", "modelyard-routes.service")
+CERTIFICATE = "/var/lib/kubelet/pki/kubelet-server-current.pem"
+RENEW_S = 30 * 24 * 3600
+"""Kubelets ask for a new certificate long before; Ansible has to approve it."""
+
 # What the roles write on a node. Kubernetes' own files change by themselves and are not among it.
 SETTINGS = (
     "/etc/containerd /etc/cni/net.d /etc/systemd/system /etc/sysctl.d /etc/kubernetes/kubelet.yaml"
@@ -22,6 +26,7 @@ SETTINGS = (
 _SCRIPT = f"""
 set -eu
 systemctl is-active --quiet {" ".join(UNITS)}
+openssl x509 -noout -checkend {RENEW_S} -in {CERTIFICATE} > /dev/null
 python3 -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:10248/healthz", timeout=5)'
 {{ find {SETTINGS} -type l -printf '%p %l\\n' | sort
    find {SETTINGS} -type f -print0 | sort -z | xargs -0 sha256sum; }} | sha256sum

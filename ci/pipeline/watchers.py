@@ -8,21 +8,21 @@ from pathlib import Path
 
 from infra.refusal import Refusal
 
-PER_ENVIRONMENT = 60
-"""What three nodes of one environment hold (58 counted), all as root."""
+PER_NODE = 18
+"""What a node holds, all as root: 26 on a control plane, 13 on a worker (counted)."""
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
-def require(limit: Path = LIMIT, processes: Path = Path("/proc")) -> None:
-    """Refuse to make nodes that could not run; counts what this user may see."""
+def require(nodes: int, limit: Path = LIMIT, processes: Path = Path("/proc")) -> None:
+    """Refuse to start ``nodes`` that could not run; counts what this user may see."""
     allowed = int(limit.read_text())
     used = count(processes)
-    if used + PER_ENVIRONMENT > allowed:
+    if used + nodes * PER_NODE > allowed:
         raise Refusal(
             "fs.inotify.max_user_instances",
             allowed,
-            f"root uses {used} of them, and the nodes of one environment need {PER_ENVIRONMENT}",
+            f"root uses {used} of them, and {nodes} nodes need {nodes * PER_NODE} more",
             "As root, run: sysctl -w fs.inotify.max_user_instances=512"
             " (or take another environment down first).",
         )

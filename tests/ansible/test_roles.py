@@ -199,3 +199,19 @@ def test_a_playbook_whose_listener_was_killed_stops_at_its_next_word(tmp_path: P
         os.close(writer)
 
     assert process.returncode == -signal.SIGTERM
+
+
+def test_the_names_in_a_kubelets_request_are_all_read() -> None:
+    module = _plugin("modules/kubelet_certificate.py")
+    text = """
+        Requested Extensions:
+            X509v3 Subject Alternative Name: critical
+                DNS:gpu-1, IP Address:172.31.0.13, DNS:other
+    Signature Algorithm: ecdsa-with-SHA256
+    """
+
+    assert module.names(text) == {"gpu-1", "172.31.0.13", "other"}
+
+
+def test_a_request_without_names_has_none() -> None:
+    assert _plugin("modules/kubelet_certificate.py").names("Certificate Request:\n") == set()

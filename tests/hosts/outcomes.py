@@ -121,12 +121,22 @@ def joined(host: Host, env: Environment, node: str) -> None:
     assert "ok" in said(host, f"python3 -c {shlex.quote(healthy)}")
 
 
+def kubelet_certificate(host: Host, env: Environment, node: str) -> None:
+    """The kubelet serves with a certificate of the cluster's CA, for its own name and address."""
+    current = "/var/lib/kubelet/pki/kubelet-server-current.pem"
+    said(host, f"openssl verify -CAfile /etc/kubernetes/pki/ca.crt {current}")
+    names = said(host, f"openssl x509 -noout -ext subjectAltName -in {current}").splitlines()[-1]
+    address = next(one.address for one in env.nodes() if one.name == node)
+    assert names.strip() == f"DNS:{node}, IP Address:{address}"
+
+
 CHECKS: dict[str, Check] = {
     "containerd": containerd,
     "kubernetes": kubernetes,
     "registry_trust": registry_trust,
     "pod_network": pod_network,
     "joined": joined,
+    "kubelet_certificate": kubelet_certificate,
 }
 
 

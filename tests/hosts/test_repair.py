@@ -100,6 +100,13 @@ CASES = {
         task="join | Mark the node as joined",
         named="/etc/kubernetes/modelyard-joined",
     ),
+    "a kubelet without its certificate": Disturbance(
+        node="gpu-1",
+        role="kubelet_certificate",
+        command="rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet.service",
+        task="approve | Approve what the kubelet asks for",
+        named="gpu-1",
+    ),
     "a node's pool": Disturbance(
         node="gpu-1",
         role="node_labels",
@@ -161,7 +168,7 @@ def test_a_join_that_was_cut_off_is_undone_and_done_again(
     gpu = reach("gpu-1")
     assert gpu.run("rm /etc/kubernetes/modelyard-joined").rc == 0
 
-    changes, _ = _run(env, "--tags", "worker,node_labels")
+    changes, _ = _run(env, "--tags", "worker,kubelet_certificate,node_labels")
 
     assert "gpu-1: worker : reset | Undo it" in changes
     assert "gpu-1: worker : join | Join" in changes

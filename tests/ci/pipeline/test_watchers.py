@@ -40,18 +40,18 @@ def test_the_kernels_own_name_of_an_instance_is_known() -> None:
 
 def test_a_machine_whose_instances_are_used_up_is_refused_with_the_remedy(tmp_path: Path) -> None:
     limit = tmp_path / "limit"
-    limit.write_text("59\n")
+    limit.write_text("53\n")
 
     with pytest.raises(Refusal, match="max_user_instances") as refused:
-        watchers.require(limit, tmp_path)
+        watchers.require(3, limit, tmp_path)
 
     assert "sysctl -w fs.inotify.max_user_instances=512" in refused.value.remedy
 
 
 def test_a_machine_with_room_is_not_refused(tmp_path: Path) -> None:
     limit = tmp_path / "limit"
-    limit.write_text("128\n")
+    limit.write_text("54\n")
 
-    watchers.require(limit, tmp_path)
+    watchers.require(3, limit, tmp_path)
 
     assert watchers.count(tmp_path) == 0
