@@ -68,8 +68,13 @@ def test_every_job_is_configured_and_has_a_target(
     config = yaml.safe_load(kubernetes.get(f"{PROMETHEUS}/status/config")["data"]["yaml"])
     configured = {job["job_name"] for job in config["scrape_configs"]}
 
-    assert {target["scrapePool"] for target in targets(kubernetes)} == configured
     assert configured == JOBS
+    # Pods that have just come are discovered some seconds later.
+    until(
+        f"each of {sorted(configured)} has a target",
+        lambda: {target["scrapePool"] for target in targets(kubernetes)} == configured,
+        seconds=60,
+    )
 
 
 def test_metrics_server_measures_every_node(kubernetes: Kubernetes) -> None:
