@@ -195,10 +195,12 @@ def require(report: Report, packages: list[str] | None = None) -> list[str]:
     variables = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     report("apt-get update", 0, 0)
     follow(["apt-get", "update", "--quiet"], variables, (), report)
-    # Status-Fd 1: percentages among the output, in lines that begin with dlstatus or pmstatus.
-    progress = ["--option", "APT::Status-Fd=1", "--option", "Dpkg::Use-Pty=0", "--quiet"]
+    # Status-Fd: percentages among the output, in lines that begin with dlstatus or pmstatus. A copy
+    # of the output and not 1 itself, because apt closes that one for the packages' scripts, and a
+    # script that writes then fails ("Unable to flush stdout: Bad file descriptor").
+    progress = ["--option", "APT::Status-Fd=3", "--option", "Dpkg::Use-Pty=0", "--quiet"]
     progress += ["--option", "DPkg::Lock::Timeout=300"]  # another installation may be running
-    follow([*install, *progress, *absent], variables, (), report)
+    follow([*install, *progress, *absent], variables, (), report, status=True)
     if left := missing(absent):
         raise DebianError(f"apt-get installed {' '.join(absent)}, but dpkg lacks {' '.join(left)}.")
     return absent
@@ -228,13 +230,21 @@ def _installed(tar: Path) -> str:
 
 
 def follow(
-    command: list[str], environment: dict[str, str], steps: tuple[str, ...], report: Report
+    command: list[str],
+    environment: dict[str, str],
+    steps: tuple[str, ...],
+    report: Report,
+    *,
+    status: bool = False,
 ) -> None:
-    """Run a command, report the steps that its output names; DebianError ends with its output."""
+    """Run a command, report the steps that its output names; DebianError ends with its output.
+
+    With ``status`` it also has its output as file descriptor 3.
+    """
     said: list[str] = []
     try:
         process = subprocess.Popen(
-            command,
+            ["sh", "-c", 'exec "$0" "$@" 3>&1', *command] if status else command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

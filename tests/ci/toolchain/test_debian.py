@@ -62,7 +62,7 @@ def installs(machine: Machine) -> None:
     machine.has(
         "apt-get",
         'test "$1" = install || exit 0\n'
-        'echo "pmstatus:skopeo:50.0:Unpacking skopeo (amd64)"\n'
+        'echo "pmstatus:skopeo:50.0:Unpacking skopeo (amd64)" >&3\n'
         f"touch {machine.folder}/done",
     )
 
