@@ -16,7 +16,7 @@ from typing import Any
 from ci.pipeline import events, workplace
 from ci.pipeline.events import Changes, StackError, Step
 from ci.pipeline.workplace import Project
-from ci.report import Report
+from ci.report import Report, remark
 from infra.environment import Environment
 from infra.plugins.kubernetes import live, objects
 from infra.plugins.kubernetes.cluster import Cluster, Settings
@@ -86,7 +86,7 @@ class Stack:
         report(f"{verb} {self._project}", 0, 0)
         events.run(command, self._folder, workplace.environment(self._env), run, log)
         for warning in dict.fromkeys(run.warnings):
-            report(f"warning: {warning}", 0, 0)
+            remark(report, f"warning: {warning}")
         return run.changes
 
     def _command(self, *arguments: str) -> list[str]:

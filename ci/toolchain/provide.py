@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ci.report import Report
+from ci.report import Report, remark
 from ci.toolchain import gobuild, manifest, modulefiles, resources, store, supply, vendor
 from infra.environment import Environment
 
@@ -39,7 +39,7 @@ def ensure_all(
         store.root().mkdir(parents=True, exist_ok=True)
         store.tidy()
         need, free = needed(absent), read()
-        report(f"to make: {', '.join(absent)} ({need.words(free)})", 0, need.seconds)
+        remark(report, f"to make: {', '.join(absent)} ({need.words(free)})")
         resources.check(need, free)
     whole = _Whole(report, sum(tools.family[name].seconds for name in absent))
     entries = {}

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ci.report import Report
+from ci.report import STAYS, Report
 
 QUIET_S = 10.0
 """Seconds between plain lines: a CI log stays readable and never looks stuck."""
@@ -72,6 +72,9 @@ class Progress:
         self._print(f"{'failed' if failed else 'done':>8}  {step} ({span(seconds)})")
 
     def _report(self, text: str, done: int, total: int) -> None:
+        if total == STAYS:
+            self._print(f"{'':>8}  {text}")
+            return
         with self._lock:
             if total != self._phase_total or done < self._phase_done:
                 # Another count begins; its rate has nothing to do with the last one's.

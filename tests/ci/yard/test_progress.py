@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ci.pipeline.steps import Steps, recall
+from ci.report import remark
 from ci.yard import progress
 from ci.yard.progress import Progress, remaining, span
 
@@ -55,6 +56,20 @@ def test_a_long_step_says_what_it_does_while_it_works(
             time.sleep(0.01)
 
     assert "tools: compiling [kubelet] 1/3" in stream.getvalue()
+
+
+def test_a_remark_stays_and_does_not_hide_what_is_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    with Progress(stream) as bar, Steps(bar, tmp_path / "seconds.json").step("tools") as report:
+        report("compiling", 1, 3)
+        remark(report, "to make: etcd (disk 6 GiB of [80] free)")
+        report("compiling", 2, 3)
+
+    said = [line.strip() for line in stream.getvalue().splitlines()]
+    assert said[1] == "to make: etcd (disk 6 GiB of [80] free)"
+    assert said[2].startswith("done  tools")
 
 
 def test_a_failed_step_says_so_and_the_failure_goes_on(tmp_path: Path) -> None:
