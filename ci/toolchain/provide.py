@@ -1,6 +1,5 @@
 """Provide the families of tools that an environment needs, one at a time."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -88,14 +87,11 @@ def _downloads(name: str, source: supply.Supply) -> list[vendor.Download]:
 
 @dataclass
 class _Whole:
-    """Progress over several builds: seconds done of seconds expected, minutes gone and left."""
+    """Progress over several builds: expected seconds of what is done, of all expected seconds."""
 
     report: Report
     total: int
     done: int = 0
-
-    def __post_init__(self) -> None:
-        self._started = time.monotonic()
 
     def part(self, name: str) -> Report:
         """Report for one family: its own fraction counts for its share of the whole."""
@@ -103,13 +99,7 @@ class _Whole:
 
         def report(text: str, done: int, total: int) -> None:
             here = self.done + (round(seconds * done / total) if total else 0)
-            left = max(0, self.total - here)
-            gone = round(time.monotonic() - self._started)
-            self.report(
-                f"{name}: {text}, {gone // 60} min gone, about {-(-left // 60)} min left",
-                here,
-                self.total,
-            )
+            self.report(f"{name}: {text}", here, self.total)
 
         return report
 
