@@ -99,7 +99,8 @@ def training_made() -> bool:
 
 def _unbuilt(environment: Environment) -> list[str]:
     source = supply.resolve(environment)
-    return [name for name in manifest.load().family if provide.find(name, source) is None]
+    needed = manifest.load().families("up")
+    return [name for name in needed if provide.find(name, source) is None]
 
 
 def machine(facts: Machine) -> list[Finding]:
@@ -166,7 +167,9 @@ def _packages() -> Iterator[Finding]:
 def _store(environment: Environment, source: supply.Supply) -> Iterator[Finding]:
     remedy = f"Run `yard up {environment.name}`, which makes it."
     for name, family in manifest.load().family.items():
-        yield _entry(name, family.version, provide.find(name, source), remedy)
+        entry = provide.find(name, source)
+        if entry or family.needed_by == "up":  # nobody lacks what one command makes for itself
+            yield _entry(name, family.version, entry, remedy)
     for name in manifest.load().module_file:
         yield _entry(name, "", modulefiles.find(name), remedy)
     for name in catalogue.load().image:

@@ -4,11 +4,14 @@ import hashlib
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 HERE = Path(__file__).parent
+
+User = Literal["up", "bench"]
+"""Who needs a family: every environment that comes up, or one command alone."""
 
 
 class Family(BaseModel, extra="forbid", frozen=True):
@@ -16,7 +19,7 @@ class Family(BaseModel, extra="forbid", frozen=True):
 
     ``tags`` are Go build tags, ``ldflags`` maps a Go variable to the string it is linked with,
     ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a path inside
-    the module of the first binary.
+    the module of the first binary. What ``needed_by`` names makes the family, and nothing before.
     """
 
     version: str
@@ -27,6 +30,7 @@ class Family(BaseModel, extra="forbid", frozen=True):
     binaries: Annotated[dict[str, str], Field(min_length=1)]
     files: dict[str, str] = {}
     tags: list[str] = []
+    needed_by: User = "up"
 
     def key(self, wrapper: Path) -> str:
         """Content key: the wrapper module, its sums and the recipe. Cost estimates do not count."""
@@ -75,6 +79,10 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     family: dict[str, Family]
     module_file: dict[str, ModuleFile]
     debian: Debian
+
+    def families(self, user: User) -> list[str]:
+        """Names of the families that ``user`` needs, in the order of the file."""
+        return [name for name, family in self.family.items() if family.needed_by == user]
 
 
 @cache

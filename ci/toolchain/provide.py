@@ -12,9 +12,9 @@ KEPT_GIB = 4.0
 
 
 def ensure(environment: Environment, report: Report) -> dict[str, store.Entry]:
-    """Provide every family and module file of tools.toml by the environment's supply."""
+    """Provide what `up` needs of tools.toml, and its module files, by the environment's supply."""
     tools = manifest.load()
-    entries = ensure_all(supply.resolve(environment), tools.family, report)
+    entries = ensure_all(supply.resolve(environment), tools.families("up"), report)
     for name in tools.module_file:
         modulefiles.ensure(name)
     return entries

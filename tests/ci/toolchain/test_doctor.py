@@ -59,13 +59,20 @@ def test_every_tool_is_listed_and_what_is_absent_has_a_remedy(local: Environment
     findings = doctor.inspect(local)
 
     listed = states(findings)
-    assert set(manifest.load().family) <= set(listed)
+    assert set(manifest.load().families("up")) <= set(listed)
     assert set(manifest.load().debian.packages) <= set(listed)
     assert {"go", "python", "image etcd", "training environment"} <= set(listed)
     assert listed["etcd"] == listed["image etcd"] == listed["training environment"] == "missing"
     assert [
         finding for finding in findings if (finding.state == "ok") == bool(finding.remedy)
     ] == []
+
+
+def test_a_tool_that_one_command_makes_for_itself_is_not_missing(local: Environment) -> None:
+    others = set(manifest.load().family) - set(manifest.load().families("up"))
+
+    assert "vegeta" in others
+    assert others & set(states(doctor.inspect(local))) == set()
 
 
 def test_a_tool_whose_bytes_changed_is_damaged(local: Environment) -> None:
