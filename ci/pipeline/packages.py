@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from ci.pipeline import oci, training
+from ci.pipeline import oci, venv
 from ci.report import Report
 from ci.toolchain import debian, manifest, store
 from infra import places
@@ -68,7 +68,7 @@ def _version(root: Path) -> str:
 
 
 def _install(lock: Path, target: Path, version: str) -> None:
-    command = [training.uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    command = [venv.uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary", ":all:", "--python-platform", PLATFORM, "--link-mode", "copy"]
     command += ["--python-version", version, "--target", str(target), "-r", str(lock)]
     _run(command)

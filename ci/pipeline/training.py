@@ -3,21 +3,17 @@
 Models are trained and quantized there, in processes of their own, so that `yard` never loads torch.
 """
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections import deque
 from pathlib import Path
 from threading import Thread
 
+from ci.pipeline import venv
 from ci.report import Report
 from infra import places
-from infra.refusal import Refusal
 
 LOCK = places.REPOSITORY / "requirements-training.lock"
 NEEDED_GIB = 6
@@ -29,37 +25,13 @@ class TrainingError(Exception):
 
 
 def key() -> str:
-    """Content key of the environment: its lock and the Python that runs it."""
-    python = f"{sys.implementation.cache_tag} {sys.platform}"
-    return hashlib.sha256(LOCK.read_bytes() + python.encode()).hexdigest()[:16]
+    """Content key of the environment."""
+    return venv.key(LOCK)
 
 
 def environment(report: Report) -> Path:
-    """Return the Python of the training environment, making the environment when it is absent.
-
-    It is made beside its place and renamed into it at the end: a killed run leaves nothing that the
-    next one trusts. One process makes it, others wait.
-    """
-    root = places.cache() / "training"
-    target = root / key()
-    python = target / "bin" / "python"
-    if python.exists():
-        return python
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{target.name}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if python.exists():
-            return python
-        for leftover in root.glob(f".partial-{target.name}-*"):
-            shutil.rmtree(leftover)
-        _check_disk(root)
-        partial = Path(tempfile.mkdtemp(prefix=f".partial-{target.name}-", dir=root))
-        try:
-            _install(partial, report)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return python
+    """Return the Python of the training environment, making the environment when it is absent."""
+    return venv.ensure("training", LOCK, NEEDED_GIB, report)
 
 
 def run(job: list[str], report: Report) -> None:
@@ -100,33 +72,3 @@ def run(job: list[str], report: Report) -> None:
         raise TrainingError(
             f"{' '.join(command)} failed with {process.returncode}:\n{''.join(said)[-3000:]}"
         )
-
-
-def uv() -> str:
-    """Path of uv, which `make setup` puts beside the tools' Python."""
-    return str(Path(sys.executable).with_name("uv"))
-
-
-def _check_disk(root: Path) -> None:
-    free = shutil.disk_usage(root).free / 2**30
-    if free < NEEDED_GIB:
-        raise Refusal(
-            f"free disk at {root}",
-            f"{free:.1f} GiB",
-            f"the training environment needs {NEEDED_GIB} GiB",
-            "Free some, or set XDG_CACHE_HOME to a folder on a larger disk.",
-        )
-
-
-def _install(partial: Path, report: Report) -> None:
-    steps = [
-        ("making the training environment", [uv(), "venv", "--quiet", "--python", sys.executable]),
-        ("installing torch and its company (5 GB)", [uv(), "pip", "sync", "--require-hashes"]),
-    ]
-    targets = [[str(partial), "--allow-existing"], ["--python", str(partial), str(LOCK)]]
-    for number, ((text, command), target) in enumerate(zip(steps, targets, strict=True)):
-        report(text, number, len(steps))
-        done = subprocess.run([*command, *target], capture_output=True, text=True)
-        if done.returncode:
-            raise TrainingError(f"{' '.join([*command, *target])} failed:\n{done.stderr[-3000:]}")
-    report("the training environment is there", len(steps), len(steps))
