@@ -18,10 +18,24 @@ from ci.report import Report
 from ci.toolchain import debian, manifest, store
 from infra import places
 
-RECIPE = "1"  # a change here makes the layers anew
+RECIPE = "2"  # a change here makes the layers anew
 PLATFORM = "x86_64-manylinux_2_36"  # Debian bookworm's libc; uv takes only wheels that run there
 BASE = "python"
 FIRST, SECOND = "debian.tar.gz", "packages.tar.gz"
+
+UNUSED = (
+    "numpy/distutils",  # with f2py: compiles extensions
+    "numpy/f2py",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",  # these three prepare graphs, which was done before packing
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+)
+"""Parts of packages that no service imports: 10 MB, and a compiler's inputs have no place here."""
+
+UNUSED_FOLDER = "tests"
+UNUSED_KINDS = {".a", ".c", ".cpp", ".h", ".hpp", ".pxd", ".pyi", ".pyx"}
+"""What compilers and type checkers read."""
 
 
 class PackagesError(Exception):
@@ -53,6 +67,7 @@ def _make(tar: Path, lock: Path, folder: Path, report: Report) -> None:
         inside = f"usr/local/lib/{python}/dist-packages"
         report("installing the locked packages", 1, 4)
         _install(lock, root / inside, python.removeprefix("python"))
+        trim(root / inside)
         report("compiling them to bytecode", 2, 4)
         _compile(root, f"/{inside}")
         report("compressing the layers", 3, 4)
@@ -75,6 +90,20 @@ def _install(lock: Path, target: Path, version: str) -> None:
     # Scripts begin with the path of this machine's Python; `python3 -m bentoml` needs none of them.
     shutil.rmtree(target / "bin", ignore_errors=True)
     (target / ".lock").unlink(missing_ok=True)
+
+
+def trim(packages: Path) -> None:
+    """Take away what nothing reads while a service runs."""
+    for name in UNUSED:
+        if not (packages / name).is_dir():
+            raise PackagesError(f"{name} is no folder of the packages. Correct UNUSED.")
+        shutil.rmtree(packages / name)
+    for folder in [*packages.rglob(UNUSED_FOLDER)]:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    for path in [*packages.rglob("*")]:
+        if path.suffix in UNUSED_KINDS and path.is_file():
+            path.unlink()
 
 
 def _compile(root: Path, inside: str) -> None:
