@@ -34,24 +34,30 @@ class NotQuantized(Closed):
     reason: Annotated[str, Field(min_length=10)]
 
 
-COMPARING = ("accuracy_drop_max", "bytes_ratio_max", "cpu_ratio_max")
+COMPARING = ("metrics_drop_max", "bytes_ratio_max", "cpu_ratio_max")
 """Gates that compare with float32; a model that is not quantized has none of them."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Ratio = Annotated[float, Field(gt=0, le=10)]
+Metrics = Annotated[dict[str, float], Field(min_length=1)]
+"""Limits by the names that the model's evaluate.py gives its metrics."""
 
 
 class Gates(Closed):
     """Limits that the model must keep; ratios are of what is served to float32."""
 
-    accuracy_min: Share
-    accuracy_drop_max: Share | None = None
+    metrics_min: Metrics | None = None
+    metrics_max: Metrics | None = None
+    metrics_drop_max: Metrics | None = None
+    """What quantization may take from a metric."""
     bytes_ratio_max: Ratio | None = None
     cpu_ratio_max: Ratio | None = None
     image_mb_max: Annotated[int, Field(gt=0, le=10_000)] = 160
-    metrics_min: dict[str, float] = {}
-    """Least values of further metrics of the model's evaluate.py."""
-    metrics_max: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if self.metrics_min is None and self.metrics_max is None:
+            raise ValueError("one of metrics_min and metrics_max has to say how good the model must be")
+        return self
 
 
 class Serving(Closed):

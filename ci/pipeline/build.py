@@ -26,6 +26,12 @@ from infra.refusal import Refusal
 
 __all__ = ["Built", "build", "push", "release"]
 
+EVALUATION = "evaluation.json"
+"""Of a finished model's files the only one that is not served."""
+
+MADE_OF = {".py", ".txt", ".csv", ".tsv"}
+"""Suffixes of what a model is made of: code, and data that stands in its folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
@@ -57,7 +63,7 @@ def build(name: str, *, version: str | None, report: Report) -> Built:
     trained = _trained(name, loaded, report)
     finished = _finished(name, loaded, trained, report)
     facts = json.loads(trained.file("trained.json").read_text())
-    evaluation = json.loads(finished.file("evaluation.json").read_text())
+    evaluation = json.loads(finished.file(EVALUATION).read_text())
     passed = gates.model(name, loaded, evaluation)
     gates.require(name, passed)
     packed = _packed(name, loaded, version, finished, facts, report)
@@ -127,9 +133,9 @@ def _version(name: str, version: str) -> str:
 
 
 def _trained(name: str, loaded: Bento, report: Report) -> store.Entry:
-    folder = bento.sources(name)
     later = {"quantize.py", "evaluate.py", "service.py"}
-    code = [path for path in folder.glob("**/*.py") if path.name not in later]
+    own = bento.sources(name).rglob("*")
+    code = [path for path in own if path.suffix in MADE_OF and path.name not in later]
     key = _key([*code, *_making(), training.LOCK], loaded.training)
     parameters = json.dumps(loaded.training)
 
@@ -168,7 +174,8 @@ def _packed(
     facts: dict[str, str],
     report: Report,
 ) -> pack.Packed:
-    graph = finished.file("model.onnx")
+    parts = [each for each in finished.files if each != EVALUATION]
+    model = [finished.file(each) for each in parts]
     labels = {
         "dev.modelyard.model": name,
         "dev.modelyard.version": version,
@@ -178,7 +185,7 @@ def _packed(
     known = {
         "service": loaded.service,
         "version": version,
-        "graph": finished.files["model.onnx"],
+        "model": {each: finished.files[each] for each in parts},
         "labels": labels,
     }
     here = Path(__file__).parent
@@ -186,7 +193,7 @@ def _packed(
     key = _key([*pack.sources(name, loaded), *recipe], known)
 
     def make(target: Path) -> None:
-        pack.image(name, loaded, version, graph, labels, target, report)
+        pack.image(name, loaded, version, model, labels, target, report)
 
     return pack.packed(
         store.ensure(f"{name}.image", key, version=version, source=finished.path.name, make=make)
@@ -195,7 +202,9 @@ def _packed(
 
 def _making() -> list[Path]:
     models = places.REPOSITORY / "services" / "models"
-    return [models / "make.py", models / "protocol.py"]
+    serving = models.with_name("serving")
+    shared = [serving / "graph.py"]
+    return [models / "make.py", models / "protocol.py", *shared]
 
 
 def _key(files: Iterable[Path], known: dict[str, Any]) -> str:

@@ -13,7 +13,11 @@ CPU_BATCH = "32"
 
 MEGABYTE = 1_000_000
 
+LEAST: Literal["least"] = "least"
+MOST: Literal["most"] = "most"
+
 TRAIN = "Train longer, or make the quantization gentler (quantization.parameters)."
+CALIBRATE = "Calibrate on more items, or remove limits set under quantization.parameters."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,77 +44,64 @@ class Gate:
 
 def model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> list[Gate]:
     """Gates that are known before anything is packed; raises Refusal for an unknown metric."""
-    return list(_model(name, loaded, evaluation))
+    return [*_metrics(name, loaded, evaluation), *_ratios(loaded, evaluation)]
 
 
-def _model(name: str, loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
-    metrics = evaluation["served"]["metrics"]
-    yield Gate(
-        key="accuracy_min",
-        limit=loaded.gates.accuracy_min,
-        bound="least",
-        value=metrics["accuracy"],
-        what="accuracy on the held-out split"
-        f" (float32: {evaluation['float32']['metrics']['accuracy']:.4f})",
-        remedy=TRAIN,
+def _metrics(name: str, loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
+    """Gates on how good the answers are, and on what quantization took from that."""
+    before, after = evaluation["float32"]["metrics"], evaluation["served"]["metrics"]
+    gates = loaded.gates
+    for key, bound, limits in (
+        ("metrics_min", LEAST, gates.metrics_min),
+        ("metrics_max", MOST, gates.metrics_max),
+    ):
+        for metric, limit in (limits or {}).items():
+            known = f" (float32: {before[metric]:.4f})" if metric in before else ""
+            yield Gate(
+                key=f"{key}.{metric}",
+                limit=limit,
+                bound=bound,
+                value=_known(name, f"{key}.{metric}", limit, metric, after),
+                what=f"{metric} on the held-out split{known}",
+                remedy=TRAIN,
+            )
+    for metric, limit in (gates.metrics_drop_max or {}).items():
+        key = f"metrics_drop_max.{metric}"
+        lost = _known(name, key, limit, metric, before) - after[metric]
+        what = f"{metric} lost by quantization"
+        yield Gate(key=key, limit=limit, bound=MOST, value=lost, what=what, remedy=CALIBRATE)
+
+
+def _known(name: str, key: str, limit: float, metric: str, metrics: dict[str, float]) -> float:
+    if metric in metrics:
+        return metrics[metric]
+    raise Refusal(
+        f"{bento.path(name)}: gates.{key}",
+        limit,
+        f"the model's evaluate.py computes no such metric, only {', '.join(metrics)}",
+        f"Remove {metric}, or compute it there.",
     )
-    yield from _compared(loaded, evaluation)
-    yield from _further(name, loaded, metrics)
 
 
-def _compared(loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
-    """Gates on what quantization gains and costs; a model that is not quantized has none."""
+def _ratios(loaded: Bento, evaluation: dict[str, Any]) -> Iterator[Gate]:
+    """Gates on what quantization gains; a model that is not quantized has none."""
     before, after = evaluation["float32"], evaluation["served"]
-    lost = before["metrics"]["accuracy"] - after["metrics"]["accuracy"]
-    seconds = evaluation["cpu_seconds"][CPU_BATCH]
     measured = {
-        "accuracy_drop_max": (
-            lost,
-            "accuracy lost by quantization",
-            "Calibrate on more items, or remove limits set under quantization.parameters.",
-        ),
         "bytes_ratio_max": (
             after["bytes"] / before["bytes"],
             "bytes of the graph to serve, divided by those of float32,",
             "Quantize more kinds of operators, or raise the limit if size does not matter.",
         ),
         "cpu_ratio_max": (
-            seconds["ratio"],
+            evaluation["cpu_seconds"][CPU_BATCH]["ratio"],
             f"CPU time of {CPU_BATCH} items, divided by that of float32,",
             "Serve float32 if int8 is no faster here, or raise the limit.",
         ),
     }
-    for key in bento.COMPARING:
+    for key, (value, what, remedy) in measured.items():
         limit = getattr(loaded.gates, key)
         if limit is not None:
-            value, what, remedy = measured[key]
-            yield Gate(key=key, limit=limit, bound="most", value=value, what=what, remedy=remedy)
-
-
-def _further(name: str, loaded: Bento, metrics: dict[str, float]) -> Iterator[Gate]:
-    gates = loaded.gates
-    where = bento.path(name)
-    limits: list[tuple[str, Literal["least", "most"], dict[str, float]]] = [
-        ("metrics_min", "least", gates.metrics_min),
-        ("metrics_max", "most", gates.metrics_max),
-    ]
-    for key, bound, wanted in limits:
-        for metric, limit in wanted.items():
-            if metric not in metrics:
-                raise Refusal(
-                    f"{where}: gates.{key}.{metric}",
-                    limit,
-                    f"the model's evaluate.py computes no such metric, only {', '.join(metrics)}",
-                    f"Remove {metric}, or compute it there.",
-                )
-            yield Gate(
-                key=f"{key}.{metric}",
-                limit=limit,
-                bound=bound,
-                value=metrics[metric],
-                what=f"{metric} on the held-out split",
-                remedy=TRAIN,
-            )
+            yield Gate(key=key, limit=limit, bound=MOST, value=value, what=what, remedy=remedy)
 
 
 def image(loaded: Bento, compressed: int) -> Gate:
@@ -118,7 +109,7 @@ def image(loaded: Bento, compressed: int) -> Gate:
     return Gate(
         key="image_mb_max",
         limit=loaded.gates.image_mb_max,
-        bound="most",
+        bound=MOST,
         value=compressed / MEGABYTE,
         what="megabytes of the image, compressed",
         remedy="Take packages out of the lock that `requirements` names.",

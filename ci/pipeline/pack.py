@@ -49,7 +49,7 @@ class Packed:
 
 
 def image(
-    name: str, loaded: Bento, version: str, graph: Path, labels: dict[str, str], folder: Path,
+    name: str, loaded: Bento, version: str, model: list[Path], labels: dict[str, str], folder: Path,
     report: Report,
 ) -> None:  # fmt: skip
     """Write `image` (an OCI layout), `image.json` and the Bento itself into ``folder``."""
@@ -57,7 +57,7 @@ def image(
     report("bentoml build", 2, 3)
     with tempfile.TemporaryDirectory(prefix="modelyard-", dir=SCRATCH) as scratch:
         context, home = Path(scratch) / "context", Path(scratch) / "home"
-        _stage(name, loaded, version, graph, context)
+        _stage(name, loaded, version, model, context)
         tag = _build(version, context, home)
         shutil.copytree(home / "bentos" / name / version, folder / "bento")
         made = f"Bento {tag}"
@@ -91,17 +91,19 @@ def sources(name: str, loaded: Bento) -> list[Path]:
     return sorted([*found, *packages_of, lock])
 
 
-def _stage(name: str, loaded: Bento, version: str, graph: Path, context: Path) -> None:
+def _stage(name: str, loaded: Bento, version: str, model: list[Path], context: Path) -> None:
     """Lay out what the Bento is built of: the service's code, the model, and no training code."""
     for path in sources(name, loaded):
         target = context / path.relative_to(places.REPOSITORY)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    model = context / "model"
-    model.mkdir()
-    shutil.copyfile(graph, model / "model.onnx")
-    facts = {"name": name, "version": version, "sha256": store.sha256(graph)}
-    (model / "model.json").write_text(json.dumps(facts, indent=1) + "\n")
+    folder = context / "model"
+    folder.mkdir()
+    for path in model:
+        shutil.copyfile(path, folder / path.name)
+    files = {path.name: store.sha256(path) for path in model}
+    facts = {"name": name, "version": version, "files": files}
+    (folder / "model.json").write_text(json.dumps(facts, indent=1) + "\n")
     document = {
         "name": name,
         "service": loaded.service,

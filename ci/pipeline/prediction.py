@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -35,14 +36,21 @@ class Answer:
     milliseconds: float
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Name, version and digest of what answered; in OpenAI's form `model` is only its name."""
+        model = self.body["model"]
+        found = self.body["modelyard"] if isinstance(model, str) else model
+        return dict(found)
+
+    @property
     def version(self) -> str:
         """Version of the model that answered."""
-        return str(self.body["model"]["version"])
+        return str(self.facts["version"])
 
     @property
     def digest(self) -> str:
         """Digest of the image that answered."""
-        return str(self.body["model"]["digest"])
+        return str(self.facts["digest"])
 
 
 def example(name: str) -> dict[str, Any]:
@@ -62,24 +70,36 @@ def example(name: str) -> dict[str, Any]:
 
 
 class Client:
-    """Asks one model; keeps its connection open between requests."""
+    """Asks the model below ``base``; keeps its connection open between requests."""
 
-    def __init__(self, name: str, url: str, http: httpx.Client) -> None:
-        self.name, self.url, self._http = name, url, http
+    def __init__(self, base: str, http: httpx.Client) -> None:
+        self._base, self._http = base, http
+
+    @cached_property
+    def url(self) -> str:
+        """Where the model takes POST, as its own OpenAPI document says."""
+        paths: dict[str, Any] = self._send("GET", f"{self._base}/docs.json").json()["paths"]
+        (path,) = (path for path, methods in paths.items() if "post" in methods)
+        return f"{self._base}{path}"
 
     def ask(self, body: dict[str, Any]) -> Answer:
         """Send one request; raises PredictionError for anything but an answer."""
+        url = self.url
         started = time.perf_counter()
+        response = self._send("POST", url, body)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return Answer(body=response.json(), milliseconds=milliseconds)
+
+    def _send(self, method: str, url: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
-            response = self._http.post(self.url, json=body)
+            response = self._http.request(method, url, json=body)
         except httpx.TransportError as error:
             raise PredictionError(
-                f"{self.url} does not answer: {error}. Look at `yard status`."
+                f"{url} does not answer: {error}. Look at `yard status`."
             ) from error
-        milliseconds = (time.perf_counter() - started) * 1000
         if response.status_code != httpx.codes.OK:
             raise PredictionError(_explain(response))
-        return Answer(body=response.json(), milliseconds=milliseconds)
+        return response
 
 
 @contextmanager
@@ -94,7 +114,7 @@ def client(contract: Contract, name: str) -> Iterator[Client]:
         timeout=PATIENCE_S,
         headers={"Authorization": f"Bearer {token}"},
     ) as http:
-        yield Client(name, f"{contract.gateway.url}/{name}/v1/predict", http)
+        yield Client(f"{contract.gateway.url}/{name}", http)
 
 
 def proven(contract: Contract, name: str, report: Report) -> Answer:

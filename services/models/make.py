@@ -1,9 +1,9 @@
 """Make a model in the training environment: `python -m services.models.make train|finish NAME ...`.
 
-`train` writes `graph.onnx` (float32) and `trained.json`; `finish` writes `model.onnx` (what will be
-served: int8, or the same float32 graph) and `evaluation.json`, which compares the two. Progress
-goes to standard output, one JSON list a line; everything else that libraries print goes to standard
-error.
+`train` writes `graph.onnx` (float32), `files` that the service reads beside it, and `trained.json`;
+`finish` writes `model.onnx` (what will be served: int8, or the same float32 graph), the same
+`files`, and `evaluation.json`, which compares the two. Progress goes to standard output, one JSON
+list a line; everything else that libraries print goes to standard error.
 """
 
 import argparse
@@ -14,22 +14,27 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 
 from services.models import protocol
-from services.models.protocol import INPUT, OUTPUT, Data, Floats, Progress
+from services.models.protocol import FILES, INPUT, OUTPUTS, Data, Floats, Items, Progress
+from services.serving.graph import session
+
+GRAPH, TRAINED = "graph.onnx", "trained.json"
+SERVED, EVALUATION = "model.onnx", "evaluation.json"
 
 ROUNDS = 60
+CALLS = 20
+"""At most so many calls are timed at once: a short one is near the clock's resolution."""
+LONG_SECONDS = 0.02
 BATCHES = (1, 32)
-"""CPU time is compared for these many items a call."""
+"""CPU time is compared for these many items."""
 
 
 def train(name: str, parameters: dict[str, Any], folder: Path, progress: Progress) -> None:
@@ -37,11 +42,12 @@ def train(name: str, parameters: dict[str, Any], folder: Path, progress: Progres
     source: protocol.DataModule = _module(name, "data")
     allowed: protocol.ParametersModule = _module(name, "parameters")
     trainer: protocol.TrainModule = _module(name, "train")
-    data, graph = source.load(), folder / "graph.onnx"
+    data, graph = source.load(), folder / GRAPH
+    (folder / FILES).mkdir()
     trainer.train(data, allowed.Training.model_validate(parameters), graph, progress)
     tidy(graph)
     facts = {"data": data_digest(data), "weights": weights_digest(graph)}
-    (folder / "trained.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / TRAINED).write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def finish(
@@ -51,8 +57,9 @@ def finish(
     source: protocol.DataModule = _module(name, "data")
     evaluator: protocol.EvaluateModule = _module(name, "evaluate")
     data = source.load()
-    graph, served = trained / "graph.onnx", folder / "model.onnx"
+    graph, served = trained / GRAPH, folder / SERVED
     progress("quantizing", 0, 3)
+    shutil.copytree(trained / FILES, folder / FILES)
     if parameters is None:
         shutil.copyfile(graph, served)
     else:
@@ -63,47 +70,87 @@ def finish(
         tidy(served)
     progress("evaluating", 1, 3)
     evaluation: dict[str, Any] = {"held_out": len(data.held_out.labels)}
-    for what, path in (("float32", graph), ("served", served)):
-        answers = session(path).run([OUTPUT], {INPUT: data.held_out.items})[0]
+    given = {what: answers(path, data.held_out.calls()) for what, path in both(graph, served)}
+    for what, path in both(graph, served):
         evaluation[what] = {
-            "metrics": evaluator.evaluate(answers, data.held_out.labels),
+            "metrics": evaluator.evaluate(given[what], data.held_out.labels),
             "bytes": path.stat().st_size,
             "weights": weights_digest(path),
         }
+    if parameters is not None and hasattr(evaluator, "compare"):
+        evaluation["served"]["metrics"] |= evaluator.compare(given["float32"], given["served"])
     progress("comparing CPU time", 2, 3)
     evaluation["cpu_seconds"] = {
-        str(batch): cpu_seconds(graph, served, data.held_out.items[:batch]) for batch in BATCHES
+        str(batch): cpu_seconds(graph, served, data.held_out.calls(batch)) for batch in BATCHES
     }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation, indent=1) + "\n")
+    (folder / EVALUATION).write_text(json.dumps(evaluation, indent=1) + "\n")
 
 
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """Open a graph with one thread, as it is served."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+def both(graph: Path, served: Path) -> tuple[tuple[str, Path], ...]:
+    """The graphs that are compared, by the names that the evaluation gives them."""
+    return ("float32", graph), ("served", served)
 
 
-def cpu_seconds(graph: Path, served: Path, items: Floats) -> dict[str, float]:
-    """Median CPU seconds of one call of each graph, and their ratio; calls alternate.
+def answers(path: Path, calls: list[Items]) -> Floats:
+    """All answers of a graph, one row per item."""
+    ask = asking(path)
+    return numpy.concatenate([ask(items) for items in calls])
+
+
+def asking(path: Path) -> Callable[[Items], Floats]:
+    """Open a graph as it is served."""
+    run, output = session(path).run, output_of(onnx.load(path))
+    return lambda items: run([output], {INPUT: items})[0]
+
+
+def output_of(graph: onnx.ModelProto) -> str:
+    """The output that a graph answers with; raises ValueError where it is not made as it has to."""
+    inputs = [value.name for value in graph.graph.input]
+    outputs = [value.name for value in graph.graph.output]
+    known = [name for name in outputs if name in OUTPUTS]
+    if inputs != [INPUT] or len(known) != 1:
+        raise ValueError(
+            f"the graph has inputs {inputs} and outputs {outputs}; it must have the input "
+            f"{INPUT!r} alone and one output of {', '.join(OUTPUTS)}: name them so where train.py "
+            "exports"
+        )
+    return str(known[0])
+
+
+def cpu_seconds(graph: Path, served: Path, items: list[Items]) -> dict[str, float]:
+    """Median CPU seconds that each graph takes for the items, and their ratio; they alternate.
 
     CPU time and not the clock's: on a busy machine the longer call is preempted more often, which
     makes the shorter one look better than it is.
     """
-    calls: list[Callable[[], object]] = [
-        partial(session(path).run, [OUTPUT], {INPUT: items}) for path in (graph, served)
-    ]
-    for call in calls:
-        call()
+    jobs = [_each(path, items) for path in (graph, served)]
     taken: list[list[float]] = [[], []]
+    times = CALLS
+    for job in jobs:
+        job()  # the first call of a graph takes longer
+        times = max(1, min(times, int(LONG_SECONDS / _cpu_seconds(job, 1))))
     for _ in range(ROUNDS):
-        for call, seconds in zip(calls, taken, strict=True):
-            started = time.process_time()
-            for _ in range(20):
-                call()
-            seconds.append((time.process_time() - started) / 20)
+        for job, seconds in zip(jobs, taken, strict=True):
+            seconds.append(_cpu_seconds(job, times))
     float32, quantized = (statistics.median(seconds) for seconds in taken)
     return {"float32": float32, "served": quantized, "ratio": quantized / float32}
+
+
+def _each(path: Path, calls: list[Items]) -> Callable[[], None]:
+    ask = asking(path)
+
+    def job() -> None:
+        for items in calls:
+            ask(items)
+
+    return job
+
+
+def _cpu_seconds(job: Callable[[], None], times: int) -> float:
+    started = time.process_time()
+    for _ in range(times):
+        job()
+    return (time.process_time() - started) / times
 
 
 def tidy(path: Path) -> None:
@@ -119,12 +166,7 @@ def tidy(path: Path) -> None:
             del item.metadata_props[:]
             item.doc_string = ""
     onnx.checker.check_model(graph, full_check=True)
-    names = [value.name for value in graph.graph.input], [v.name for v in graph.graph.output]
-    if names[0] != [INPUT] or OUTPUT not in names[1]:
-        raise ValueError(
-            f"the graph has inputs {names[0]} and outputs {names[1]}; it must have the input "
-            f"{INPUT!r} alone and an output {OUTPUT!r}: name them so where train.py exports"
-        )
+    output_of(graph)
     path.write_bytes(graph.SerializeToString(deterministic=True))
 
 

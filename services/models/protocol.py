@@ -19,12 +19,24 @@ Progress = Callable[[str, int, int], None]
 
 Floats = NDArray[numpy.float32]
 Labels = NDArray[numpy.int64]
+Items = NDArray[Any]
+"""What a model is asked about, one row per item: float32, or int64 for the tokens of texts. A text
+that has fewer tokens than the longest ends with zeros."""
 
 INPUT = "items"
-"""Name of the graph's only input: float32, first dimension free."""
+"""Name of the graph's only input; its first dimension counts items, and is free."""
 
-OUTPUT = "probabilities"
-"""Name of the graph's output: float32, one row per item, one column per class."""
+PROBABILITIES = "probabilities"
+"""Output of a classifier's graph: float32, one row per item, one column per class."""
+
+EMBEDDINGS = "embeddings"
+"""Output of an embedder's graph: float32, one row per item, of length 1."""
+
+OUTPUTS = (PROBABILITIES, EMBEDDINGS)
+"""A graph has one of these; which one says what kind of model it is."""
+
+FILES = "files"
+"""Folder beside a graph for what else the service reads, such as a tokenizer; it is packed, too."""
 
 
 class Parameters(BaseModel, extra="forbid", frozen=True):
@@ -33,10 +45,17 @@ class Parameters(BaseModel, extra="forbid", frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Items and the index of each one's class, in the same order."""
+    """Items and the index of each one's class (or topic), in the same order."""
 
-    items: Floats
+    items: Items
     labels: Labels
+
+    def calls(self, count: int | None = None) -> list[Items]:
+        """What the graph is fed for the first ``count`` items: all at once, or texts one by one."""
+        items = self.items[:count]
+        if items.dtype.kind != "i":
+            return [items]
+        return [tokens[numpy.newaxis, tokens != 0] for tokens in items]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +63,7 @@ class Data:
     """Train split, and a held-out split that nothing but the evaluation sees."""
 
     train: Split
+    """Empty where the weights come ready-made."""
     held_out: Split
 
 
@@ -66,18 +86,24 @@ class TrainModule(Protocol):
     """`train.py`."""
 
     def train(self, data: Data, parameters: Any, graph: Path, progress: Progress) -> None:
-        """Train on ``data.train`` and write the float32 ONNX graph. Deterministic from its seed."""
+        """Train on ``data.train`` and write the float32 ONNX graph. Deterministic from its seed.
+
+        What else the service reads goes into the folder FILES, which is there beside the graph.
+        """
 
 
 class QuantizeModule(Protocol):
     """`quantize.py`, absent where `bentos/NAME.yaml` says `quantization: {method: none, ...}`."""
 
     def quantize(self, data: Data, parameters: Any, graph: Path, quantized: Path) -> None:
-        """Calibrate on ``data.train`` and write the int8 graph."""
+        """Write the int8 graph; what has to be calibrated is calibrated on ``data.train``."""
 
 
 class EvaluateModule(Protocol):
-    """`evaluate.py`."""
+    """`evaluate.py`. Gates may name the metrics of both functions."""
 
-    def evaluate(self, probabilities: Floats, labels: Labels) -> dict[str, float]:
-        """Compute the metrics that gates may name; `accuracy` is among them."""
+    def evaluate(self, answers: Floats, labels: Labels) -> dict[str, float]:
+        """Compute how good one graph's answers about the held-out items are."""
+
+    def compare(self, float32: Floats, served: Floats) -> dict[str, float]:
+        """Compute how much the served graph's answers are like float32's. May be left out."""

@@ -10,7 +10,6 @@ import gc
 import logging
 import os
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 
@@ -20,15 +19,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.serving import artifact, body, faults, openapi
-from services.serving.classifier import Classifier, Session
 from services.serving.faults import Fault
 from services.serving.metrics import CONTENT_TYPE, Metrics
+from services.serving.model import Facts, Model
 
-PREDICT = "/v1/predict"
-ALLOWED = {
-    PREDICT: "POST",
-    **dict.fromkeys(("/metrics", "/docs.json", "/livez", "/readyz", "/healthz"), "GET, HEAD"),
-}
+PAGES = ("/metrics", "/docs.json", "/livez", "/readyz", "/healthz")
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 log = logging.getLogger("modelyard.serving")
@@ -37,24 +32,17 @@ log = logging.getLogger("modelyard.serving")
 class Service:
     """A loaded model with its counters: what the routes share."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        found = artifact.load(classifier.name)
-        digest = os.environ.get("MODELYARD_DIGEST")
-        self.classifier = classifier
-        self.session = Session(found.graph, classifier)
-        self.metrics = Metrics(classifier.name, found.version, digest)
-        self.version = found.version
-        self.model = {"name": classifier.name, "version": found.version, "digest": digest}
-
-    def answer(self, content: bytes) -> bytes:
-        """Check the request, ask the model, and write the answer."""
-        predictions = self.session.predict(self.classifier.items.read(content))
-        for label, count in Counter(one.label for one in predictions).items():
-            self.metrics.prediction(label, count)
-        return orjson.dumps({"predictions": predictions, "model": self.model})
+    def __init__(self, model: Model) -> None:
+        found = artifact.load(model.name)
+        self.model = model
+        self.facts = Facts(model.name, found.version, os.environ.get("MODELYARD_DIGEST"))
+        self.metrics = Metrics(*self.facts)
+        self.session = model.open(found)
+        self.answer = self.session.answering(self.metrics, self.facts)
+        self.allowed = {model.route: "POST", **dict.fromkeys(PAGES, "GET, HEAD")}
 
 
-def build(classifier: Classifier) -> Starlette:
+def build(model: Model) -> Starlette:
     """Build the application; the model is loaded when the server starts, not at import."""
     if not any(name in os.environ for name in TRACING):
         # Bento always mounts OpenTelemetry's middleware: without an exporter it takes a fifth of
@@ -63,7 +51,7 @@ def build(classifier: Classifier) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.service = Service(classifier)
+        app.state.service = Service(model)
         # What lives now lives for ever. Walking it at each full collection cost 40 ms and more at
         # p99.
         gc.collect()
@@ -73,7 +61,7 @@ def build(classifier: Classifier) -> Starlette:
     return Starlette(
         lifespan=lifespan,
         routes=[
-            Route(PREDICT, Predict(), methods=["POST"]),
+            Route(model.route, Hot(), methods=["POST"]),
             Route(
                 "/metrics",
                 Page(CONTENT_TYPE, lambda service: service.metrics.page()),
@@ -87,10 +75,10 @@ def build(classifier: Classifier) -> Starlette:
 
 def openapi_page(service: Service) -> bytes:
     """Describe the service as OpenAPI."""
-    return orjson.dumps(openapi.document(service.classifier, service.version))
+    return orjson.dumps(openapi.document(service.model, service.facts.version))
 
 
-class Predict:
+class Hot:
     """The hot route, straight on ASGI."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,8 +86,8 @@ class Predict:
         started = perf_counter()
         service: Service = scope["app"].state.service
         try:
-            content = await body.read(scope, receive, service.classifier.items.remedy)
-            await _send(send, 200, service.answer(content))
+            content = await body.read(scope, receive, service.model.remedy)
+            await _send(send, 200, await service.answer(content))
             status = 200
         except Fault as fault:
             await _send(send, fault.status, fault.body(), headers=fault.headers)
@@ -110,7 +98,7 @@ class Predict:
             log.exception("a request could not be answered")
             status = faults.INTERNAL.status
             await _send(send, status, faults.INTERNAL.body())
-        service.metrics.request(PREDICT, status, perf_counter() - started)
+        service.metrics.request(service.model.route, status, perf_counter() - started)
 
 
 class Page:
@@ -131,18 +119,19 @@ class Unknown:
         """Say what is served instead."""
         started = perf_counter()
         service: Service = scope["app"].state.service
-        fault = _explain(scope["path"], scope["method"])
+        fault = explain(service, scope["path"], scope["method"])
         await _send(send, fault.status, fault.body(), headers=fault.headers)
         service.metrics.request("unknown", fault.status, perf_counter() - started)
 
 
-def _explain(path: str, method: str) -> Fault:
+def explain(service: Service, path: str, method: str) -> Fault:
+    """Say why a request found no route, and what is served instead."""
     known = path[:100]
-    remedy = f"This service answers POST {PREDICT}; /docs.json describes it."
-    if path in ALLOWED:
+    remedy = f"This service answers POST {service.model.route}; /docs.json describes it."
+    if allowed := service.allowed.get(path):
         message = f"{known} does not take {method[:20]}"
-        headers = ((b"allow", ALLOWED[path].encode()),)
-        return Fault(405, "method_not_allowed", message, f"Use {ALLOWED[path]}.", headers)
+        headers = ((b"allow", allowed.encode()),)
+        return Fault(405, "method_not_allowed", message, f"Use {allowed}.", headers)
     if re.match(r"/v[0-9]+(/|$)", path) and not path.startswith("/v1/"):
         return Fault(404, "unknown_version", f"{known}: no such version of the API", remedy)
     return Fault(404, "not_found", f"{known} is not served", remedy)

@@ -1,4 +1,4 @@
-"""The trained model that a service answers with: `model.onnx`, and `model.json` about it."""
+"""The trained model that a service answers with: `model.onnx`, files beside it, `model.json`."""
 
 import hashlib
 import json
@@ -20,9 +20,14 @@ class ArtifactError(Exception):
 class Artifact:
     """A model on disk whose bytes are the ones that were packed."""
 
-    graph: Path
+    folder: Path
     name: str
     version: str
+
+    @property
+    def graph(self) -> Path:
+        """What ONNX Runtime runs."""
+        return self.folder / "model.onnx"
 
 
 def load(name: str) -> Artifact:
@@ -30,8 +35,11 @@ def load(name: str) -> Artifact:
     folder = Path(os.environ.get(FOLDER) or Path(services.__file__).parent.parent / "model")
     try:
         facts = json.loads((folder / "model.json").read_text())
-        graph = folder / "model.onnx"
-        digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+        damaged = [
+            f"{folder / file} is damaged: its sha256 is {digest}. Pack it again."
+            for file, packed in facts["files"].items()
+            if (digest := hashlib.sha256((folder / file).read_bytes()).hexdigest()) != packed
+        ]
     except FileNotFoundError as error:
         raise ArtifactError(
             f"{error.filename} does not exist. `yard ship {name} --to ENV` packs the model with the"
@@ -39,12 +47,12 @@ def load(name: str) -> Artifact:
         ) from None
     if facts["name"] != name:
         raise ArtifactError(f"{folder} holds the model {facts['name']}, not {name}. Pack it again.")
-    if facts["sha256"] != digest:
-        raise ArtifactError(f"{graph} is damaged: its sha256 is {digest}. Pack it again.")
+    if damaged:
+        raise ArtifactError(damaged[0])
     released = os.environ.get("MODELYARD_MODEL_VERSION", facts["version"])
     if released != facts["version"]:
         raise ArtifactError(
             f"the release says version {released}, the image is {facts['version']}. Release the"
             " digest that belongs to the version: yard ship writes both."
         )
-    return Artifact(graph=graph, name=name, version=facts["version"])
+    return Artifact(folder=folder, name=name, version=facts["version"])

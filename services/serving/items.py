@@ -7,6 +7,7 @@ import numpy
 import orjson
 from numpy.typing import NDArray
 
+from services.serving import schema
 from services.serving.faults import Fault
 
 Bound = float | tuple[float, ...]
@@ -44,6 +45,18 @@ class Items:
     def remedy(self) -> str:
         """How to send a good request."""
         return f'Send {{"{self.key}": {self.describe}}} as JSON; /docs.json tells the bounds.'
+
+    def schema(self) -> dict[str, Any]:
+        """Describe one item as OpenAPI."""
+        described: dict[str, Any] = {
+            "type": "number",
+            # OpenAPI 3.0 has no schema for a single column: the widest bounds stand for all.
+            "minimum": min(columns(self.low)),
+            "maximum": max(columns(self.high)),
+        }
+        for length in reversed(self.shape):
+            described = schema.array(described, length, length)
+        return described
 
     def read(self, body: bytes) -> NDArray[numpy.float32]:
         """Check a request's body and return its items; raises Fault for anything else.

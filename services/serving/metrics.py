@@ -1,5 +1,8 @@
 """What Prometheus learns of a service. Labels are few: all unknown paths are one series."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -27,31 +30,24 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._own = {"model": model, "version": version}
-        named = list(self._own)
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "modelyard_requests_total",
             "Requests by route and status code.",
-            [*named, "route", "code"],
+            [*self._own, "route", "code"],
             registry=self.registry,
         )
         self._seconds = Histogram(
             "modelyard_request_duration_seconds",
             "Seconds from the first byte of a request's head to the last byte of the answer.",
-            [*named, "route"],
+            [*self._own, "route"],
             buckets=BUCKETS,
-            registry=self.registry,
-        )
-        self._predictions = Counter(
-            "modelyard_predictions_total",
-            "Predicted items by label.",
-            [*named, "label"],
             registry=self.registry,
         )
         info = Gauge(
             "modelyard_model_info",
             "1 for the model that is served.",
-            [*named, "digest"],
+            [*self._own, "digest"],
             registry=self.registry,
         )
         info.labels(**self._own, digest=digest or "").set(1)
@@ -61,9 +57,15 @@ class Metrics:
         self._requests.labels(**self._own, route=route, code=code).inc()
         self._seconds.labels(**self._own, route=route).observe(seconds)
 
-    def prediction(self, label: int | str, count: int) -> None:
-        """Count predicted items of one label."""
-        self._predictions.labels(**self._own, label=label).inc(count)
+    def counter(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
+        """Add a counter of the model's kind; call what is returned with values of its labels."""
+        made = Counter(name, what, [*self._own, *labels], registry=self.registry)
+        return partial(made.labels, **self._own)
+
+    def histogram(self, name: str, what: str, buckets: Sequence[float]) -> Histogram:
+        """Add a histogram of the model's own kind."""
+        made = Histogram(name, what, [*self._own], buckets=buckets, registry=self.registry)
+        return made.labels(**self._own)
 
     def page(self) -> bytes:
         """Everything, in Prometheus' text format."""

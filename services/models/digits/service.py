@@ -7,7 +7,7 @@ from services.serving.classifier import Classifier
 from services.serving.items import Items
 from services.serving.settings import SETTINGS
 
-CLASSIFIER = Classifier(
+MODEL = Classifier(
     name="digits",
     summary="Reads handwritten digits.",
     items=Items(key="images", shape=(8, 8), low=0, high=16, limit=64),
@@ -15,7 +15,7 @@ CLASSIFIER = Classifier(
 )
 
 
-@bentoml.service(name=CLASSIFIER.name, **SETTINGS)
-@bentoml.asgi_app(application.build(CLASSIFIER), path="/")
+@bentoml.service(name=MODEL.name, **SETTINGS)
+@bentoml.asgi_app(application.build(MODEL), path="/")
 class Digits:
     """Reads handwritten digits: POST /v1/predict."""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from services.models.digits.parameters import Training
-from services.models.protocol import INPUT, OUTPUT, Data, Progress
+from services.models.protocol import INPUT, PROBABILITIES, Data, Progress
 
 
 def network() -> nn.Sequential:
@@ -57,7 +57,7 @@ def export(net: nn.Sequential, sample: torch.Tensor, graph: Path) -> None:
         (sample,),
         graph,
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=[PROBABILITIES],
         dynamic_shapes=({0: torch.export.Dim("n")},),
         dynamo=True,
         external_data=False,

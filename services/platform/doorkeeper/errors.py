@@ -34,7 +34,7 @@ FAULTS = {
     404: Fault(
         "not_found",
         "Nothing is served at this path.",
-        "Predictions are at `POST /NAME/v1/predict`; `yard status` lists the models.",
+        "`yard status` lists the models; `GET /NAME/docs.json` says what a model takes, and where.",
     ),
     405: Fault(
         "method_not_allowed",

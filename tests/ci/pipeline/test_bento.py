@@ -75,15 +75,21 @@ CASES: dict[str, tuple[Edit, str, str, str]] = {
         "quantization.parameters", "", "low below high",
     ),
     "an unknown gate": (lambda d: d["gates"].update(beauty=1), "gates.beauty", "1", "Extra inputs"),
-    "a gate over one": (
-        lambda d: d["gates"].update(accuracy_min=97), "gates.accuracy_min", "97", "less than",
+    "a ratio over ten": (
+        lambda d: d["gates"].update(bytes_ratio_max=97), "gates.bytes_ratio_max", "97", "less than",
+    ),
+    "no gate on any metric": (
+        lambda d: d["gates"].pop("metrics_min"), "gates", "bytes_ratio_max", "how good",
+    ),
+    "a gate on metrics that names none": (
+        lambda d: d["gates"].update(metrics_min={}), "gates.metrics_min", "{}", "at least 1",
     ),
     "a missing comparing gate": (
         lambda d: d["gates"].pop("cpu_ratio_max"), "gates.cpu_ratio_max", "None", "required",
     ),
     "a comparing gate where nothing is compared": (
         lambda d: d.update(quantization={"method": "none", "reason": "it is small enough"}),
-        "gates.accuracy_drop_max", "0.01", "compares with float32",
+        "gates.metrics_drop_max", "0.01", "compares with float32",
     ),
     "an unknown pool": (lambda d: d["serving"].update(pool="tpu"), "serving.pool", "tpu", "'cpu'"),
     "a gpu pool without gpus": (

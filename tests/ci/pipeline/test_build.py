@@ -40,8 +40,8 @@ class Workshop:
         (target / "evaluation.json").write_text(json.dumps(evaluation))
 
     def pack(
-        self, name: str, loaded: object, version: str, graph: Path, labels: object, folder: Path,
-        report: object,
+        self, name: str, loaded: object, version: str, model: list[Path], labels: object,
+        folder: Path, report: object,
     ) -> None:  # fmt: skip
         """What ci.pipeline.pack does."""
         self.jobs.append("pack")
@@ -130,7 +130,7 @@ def test_other_gates_make_nothing_anew(
     workshop: Workshop, edit: Callable[[str, str, Any], None]
 ) -> None:
     digits()
-    edit("gates", "accuracy_min", 0.9)
+    edit("gates", "metrics_min", {"accuracy": 0.9})
     digits()
 
     assert workshop.jobs == ["train", "finish", "pack"]
@@ -165,7 +165,8 @@ def test_the_report_tells_all_that_the_gates_saw(workshop: Workshop) -> None:
     report = digits().report
 
     assert [gate["key"] for gate in report["gates"]] == [
-        "accuracy_min", "accuracy_drop_max", "bytes_ratio_max", "cpu_ratio_max", "image_mb_max",
+        "metrics_min.accuracy", "metrics_drop_max.accuracy", "bytes_ratio_max", "cpu_ratio_max",
+        "image_mb_max",
     ]  # fmt: skip
     assert all(gate["passed"] for gate in report["gates"])
     assert report["image"]["compressed_mb"] == 100.0

@@ -27,17 +27,17 @@ def test_a_good_model_passes_every_gate(loaded: Bento) -> None:
 
     gates.require("digits", passed)
     assert [gate.key for gate in passed] == [
-        "accuracy_min", "accuracy_drop_max", "bytes_ratio_max", "cpu_ratio_max",
+        "metrics_min.accuracy", "metrics_drop_max.accuracy", "bytes_ratio_max", "cpu_ratio_max",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("changes", "key", "measured"),
     [
-        ({"accuracy": 0.9699, "before": 0.97}, "accuracy_min", "0.9699"),
-        ({"accuracy": 0.10, "before": 0.99}, "accuracy_min", "0.1000"),
-        ({"accuracy": float("nan")}, "accuracy_min", "nan"),
-        ({"accuracy": 0.975, "before": 0.99}, "accuracy_drop_max", "0.0150"),
+        ({"accuracy": 0.9699, "before": 0.97}, "metrics_min.accuracy", "0.9699"),
+        ({"accuracy": 0.10, "before": 0.99}, "metrics_min.accuracy", "0.1000"),
+        ({"accuracy": float("nan")}, "metrics_min.accuracy", "nan"),
+        ({"accuracy": 0.975, "before": 0.99}, "metrics_drop_max.accuracy", "0.0150"),
         ({"bytes": 300}, "bytes_ratio_max", "0.7500"),
         ({"ratio": 1.2}, "cpu_ratio_max", "1.2000"),
     ],
@@ -49,7 +49,9 @@ def test_a_missed_gate_is_refused_with_limit_measurement_and_remedy(
         gates.require("digits", gates.model("digits", loaded, evaluation(**changes)))
 
     assert caught.value.where == f"{bento.path('digits')}: gates.{key}"
-    assert caught.value.value == getattr(loaded.gates, key)
+    part, _, metric = key.partition(".")
+    limit = getattr(loaded.gates, part)
+    assert caught.value.value == (limit[metric] if metric else limit)
     assert "the gate is missed" in caught.value.rule
     assert measured in caught.value.rule
     assert caught.value.remedy.endswith("Nothing was pushed.")
@@ -60,28 +62,33 @@ def test_the_image_may_be_as_large_as_its_gate_says(loaded: Bento, size: int, pa
     assert gates.image(loaded, size).passed is passes
 
 
-def test_further_metrics_have_their_own_gates(loaded: Bento) -> None:
+def test_any_metric_of_the_model_can_have_a_gate(loaded: Bento) -> None:
     measured = evaluation()
     measured["served"]["metrics"] |= {"macro_f1": 0.8, "log_loss": 0.3}
     limits = loaded.gates.model_copy(
-        update={"metrics_min": {"macro_f1": 0.7}, "metrics_max": {"log_loss": 0.2}}
+        update={
+            "metrics_min": {"macro_f1": 0.7},
+            "metrics_max": {"log_loss": 0.2},
+            "metrics_drop_max": None,
+        }
     )
 
     found = gates.model("digits", loaded.model_copy(update={"gates": limits}), measured)
 
-    assert {gate.key: gate.passed for gate in found[4:]} == {
+    assert {gate.key: gate.passed for gate in found[:2]} == {
         "metrics_min.macro_f1": True,
         "metrics_max.log_loss": False,
     }
 
 
-def test_a_gate_on_a_metric_that_nobody_computes_is_refused(loaded: Bento) -> None:
-    limits = loaded.gates.model_copy(update={"metrics_min": {"beauty": 0.7}})
+@pytest.mark.parametrize("key", ["metrics_min", "metrics_max", "metrics_drop_max"])
+def test_a_gate_on_a_metric_that_nobody_computes_is_refused(loaded: Bento, key: str) -> None:
+    limits = loaded.gates.model_copy(update={key: {"beauty": 0.7}})
 
     with pytest.raises(Refusal, match=r"only accuracy") as caught:
         gates.model("digits", loaded.model_copy(update={"gates": limits}), evaluation())
 
-    assert "gates.metrics_min.beauty" in caught.value.where
+    assert f"gates.{key}.beauty" in caught.value.where
 
 
 def test_a_model_that_is_not_quantized_is_not_compared(loaded: Bento) -> None:
@@ -90,14 +97,14 @@ def test_a_model_that_is_not_quantized_is_not_compared(loaded: Bento) -> None:
 
     found = gates.model("digits", loaded.model_copy(update={"gates": limits}), evaluation())
 
-    assert [gate.key for gate in found] == ["accuracy_min"]
+    assert [gate.key for gate in found] == ["metrics_min.accuracy"]
 
 
 def test_the_report_keeps_limit_value_and_verdict(loaded: Bento) -> None:
     (first, *_) = gates.model("digits", loaded, evaluation(accuracy=0.98))
 
     assert first.document() == {
-        "key": "accuracy_min",
+        "key": "metrics_min.accuracy",
         "limit": 0.97,
         "bound": "least",
         "value": 0.98,

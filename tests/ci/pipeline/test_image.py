@@ -130,7 +130,7 @@ def test_the_image_is_small_and_says_how_small(built: build.Built) -> None:
 def test_packing_the_same_again_gives_the_same_digest(built: build.Built, tmp_path: Path) -> None:
     loaded = bento.load("digits")
     name, version = built.bento_tag.split(":")
-    graph = built.layout.parent / "bento" / "src" / "model" / "model.onnx"
+    model = [built.layout.parent / "bento" / "src" / "model" / "model.onnx"]
     labels = {
         "dev.modelyard.model": name,
         "dev.modelyard.version": version,
@@ -138,7 +138,7 @@ def test_packing_the_same_again_gives_the_same_digest(built: build.Built, tmp_pa
         "dev.modelyard.weights": built.report["trained_weights"],
     }
 
-    pack.image(name, loaded, version, graph, labels, tmp_path, silent)
+    pack.image(name, loaded, version, model, labels, tmp_path, silent)
 
     again = json.loads((tmp_path / pack.FACTS).read_text())
     assert again["digest"] == built.digest
@@ -183,4 +183,4 @@ def test_a_broken_quantization_is_refused(
     with pytest.raises(Refusal, match=r"the gate is missed: accuracy.*float32: 0\.9") as caught:
         build.build("digits", version=None, report=silent)
 
-    assert caught.value.where == f"{tmp_path}/digits.yaml: gates.accuracy_min"
+    assert caught.value.where == f"{tmp_path}/digits.yaml: gates.metrics_min.accuracy"

@@ -6,18 +6,38 @@ import pytest
 from ci.pipeline.prediction import Answer, Client, PredictionError, example
 from infra.refusal import Refusal
 
-URL = "https://127.0.0.1:8443/digits/v1/predict"
+BASE = "https://127.0.0.1:8443/digits"
+DOCUMENT = {"paths": {"/readyz": {"get": {}}, "/v1/guess": {"post": {}}}}
 
 
 def client(status: int, content: bytes) -> Client:
-    transport = httpx.MockTransport(lambda request: httpx.Response(status, content=content))
-    return Client("digits", URL, httpx.Client(transport=transport))
+    """A client of a gateway that answers each POST so, at the one path that takes it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            assert request.url == f"{BASE}/docs.json"
+            return httpx.Response(200, json=DOCUMENT)
+        assert request.url == f"{BASE}/v1/guess"
+        return httpx.Response(status, content=content)
+
+    return Client(BASE, httpx.Client(transport=httpx.MockTransport(answer)))
+
+
+def test_a_request_goes_to_the_path_that_the_model_says_takes_it() -> None:
+    assert client(200, b'{"model": {}}').ask({}).body == {"model": {}}
 
 
 def test_an_answer_tells_version_and_digest_of_what_answered() -> None:
     answer = Answer(
         body={"model": {"name": "digits", "version": "1.0.0", "digest": "sha256:0"}}, milliseconds=1
     )
+
+    assert (answer.version, answer.digest) == ("1.0.0", "sha256:0")
+
+
+def test_an_answer_in_openais_form_has_the_facts_beside_it() -> None:
+    facts = {"name": "embed", "version": "1.0.0", "digest": "sha256:0"}
+    answer = Answer(body={"model": "embed", "modelyard": facts}, milliseconds=1)
 
     assert (answer.version, answer.digest) == ("1.0.0", "sha256:0")
 
@@ -32,7 +52,7 @@ def test_an_error_body_is_told_with_its_code_message_and_remedy() -> None:
 
 
 def test_an_error_of_another_form_is_told_with_its_status_and_address() -> None:
-    with pytest.raises(PredictionError, match=f"502 from {URL}: bad gateway"):
+    with pytest.raises(PredictionError, match=f"502 from {BASE}/v1/guess: bad gateway"):
         client(502, b"bad gateway").ask({})
 
 
@@ -40,7 +60,7 @@ def test_a_gateway_that_does_not_answer_is_told_with_what_to_look_at() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
-    asking = Client("digits", URL, httpx.Client(transport=httpx.MockTransport(refuse)))
+    asking = Client(BASE, httpx.Client(transport=httpx.MockTransport(refuse)))
 
     with pytest.raises(PredictionError, match=r"connection refused.*yard status"):
         asking.ask({})

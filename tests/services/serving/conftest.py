@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from onnx import TensorProto, helper, numpy_helper
 
-from services.models.protocol import INPUT, OUTPUT
+from services.models.protocol import INPUT, PROBABILITIES
 from services.serving import application
 from services.serving.artifact import FOLDER
 from services.serving.classifier import Classifier
@@ -38,13 +38,13 @@ def graph() -> bytes:
     axes = numpy_helper.from_array(numpy.array([2]), "axes")
     nodes = [
         helper.make_node("ReduceSum", [INPUT, "axes"], ["sums"], keepdims=0),
-        helper.make_node("Softmax", ["sums"], [OUTPUT], axis=1),
+        helper.make_node("Softmax", ["sums"], [PROBABILITIES], axis=1),
     ]
     made = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", 8, 8])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 8])],
         [axes],
     )
     opset = [helper.make_opsetid("", 17)]
@@ -58,7 +58,11 @@ def graph() -> bytes:
 def write_model(folder: Path, *, name: str = "tiny", version: str = VERSION) -> Path:
     """Write the model as packing does; returns the folder."""
     content = graph()
-    facts = {"name": name, "version": version, "sha256": hashlib.sha256(content).hexdigest()}
+    facts = {
+        "name": name,
+        "version": version,
+        "files": {"model.onnx": hashlib.sha256(content).hexdigest()},
+    }
     (folder / "model.onnx").write_bytes(content)
     (folder / "model.json").write_text(json.dumps(facts))
     return folder

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.serving import application
+from services.serving.items import Items
 from tests.services.serving.conftest import DIGEST, VERSION, picture
 
 PREDICT = "/v1/predict"
@@ -144,7 +144,7 @@ def test_an_error_of_ours_is_a_500_without_its_reason_and_the_service_goes_on(
         raise RuntimeError("the secret reason")
 
     with monkeypatch.context() as broken:
-        broken.setattr(application.Service, "answer", fail)
+        broken.setattr(Items, "read", fail)
         with caplog.at_level(logging.ERROR):
             response = client.post(PREDICT, json={"images": [picture(1)]})
 

@@ -5,7 +5,7 @@ import pytest
 
 from services.serving import artifact
 from services.serving.artifact import FOLDER, ArtifactError
-from services.serving.classifier import Classifier, Session
+from services.serving.classifier import Classifier
 from services.serving.items import Items
 from tests.services.serving.conftest import VERSION, write_model
 
@@ -62,8 +62,8 @@ def test_labels_must_agree_with_the_graph(folder: Path) -> None:
     )
 
     with pytest.raises(ValueError, match=r"shape \(1, 8\); tiny has 9 labels"):
-        Session(folder / "model.onnx", classifier)
+        classifier.open(artifact.load("tiny"))
 
 
 def test_the_facts_beside_the_graph_are_what_packing_writes(folder: Path) -> None:
-    assert set(json.loads((folder / "model.json").read_text())) == {"name", "version", "sha256"}
+    assert set(json.loads((folder / "model.json").read_text())) == {"name", "version", "files"}

@@ -10,21 +10,21 @@ from pydantic import ValidationError
 from ci.pipeline import bento
 from infra import places
 from services.models.digits.parameters import Quantization
-from services.models.digits.service import CLASSIFIER
+from services.models.digits.service import MODEL
 
 FOLDER = bento.sources("digits")
 
 
 def test_the_example_is_a_good_request_with_one_picture_of_each_digit() -> None:
-    items = CLASSIFIER.items.read((FOLDER / "example.json").read_bytes())
+    items = MODEL.items.read((FOLDER / "example.json").read_bytes())
     labels = json.loads((FOLDER / "example-labels.json").read_text())
 
     assert items.shape == (len(labels), 8, 8)
-    assert labels == list(CLASSIFIER.labels)
+    assert labels == list(MODEL.labels)
 
 
 def test_the_contract_is_1_to_64_pictures_of_8_x_8_numbers_from_0_to_16() -> None:
-    items = CLASSIFIER.items
+    items = MODEL.items
 
     assert (items.key, items.shape, items.low, items.high, items.limit) == (
         "images", (8, 8), 0, 16, 64,
