@@ -56,7 +56,9 @@ class Gates(Closed):
     @model_validator(mode="after")
     def _any(self) -> Self:
         if self.metrics_min is None and self.metrics_max is None:
-            raise ValueError("one of metrics_min and metrics_max has to say how good the model must be")
+            raise ValueError(
+                "one of metrics_min and metrics_max has to say how good the model must be"
+            )
         return self
 
 

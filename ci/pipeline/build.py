@@ -203,7 +203,7 @@ def _packed(
 def _making() -> list[Path]:
     models = places.REPOSITORY / "services" / "models"
     serving = models.with_name("serving")
-    shared = [serving / "graph.py"]
+    shared = [serving / "graph.py", serving / "tokens.py"]
     return [models / "make.py", models / "protocol.py", *shared]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ci.pipeline import prediction
 from ci.yard import arguments, say
+from ci.yard.nearest import lines, texts, vectors
 from ci.yard.picture import draw, pictures
 from infra import contract, environment
 from infra.refusal import Refusal
@@ -29,7 +30,7 @@ def command(
     """Ask a model for a prediction through the gateway, and show what was sent and answered."""
     facts = contract.load(environment.load(within))
     body = _read(input) if input else prediction.example(name)
-    requests = _singles(body) if input is None else [body]
+    requests = _singles(body, count) if input is None else [body]
     with prediction.client(facts, name) as client:
         answers = [client.ask(requests[at % len(requests)]) for at in range(count)]
     if json_:
@@ -54,20 +55,30 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _singles(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """One request for each picture of an example; other examples stay whole."""
-    found = pictures(body)
-    return [{"images": [picture]} for picture in found] if found else [body]
+def _singles(body: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """One request for each picture of an example, or for each text; other examples stay whole."""
+    if found := pictures(body):
+        return [{"images": [picture]} for picture in found]
+    if count > 1 and (sentences := texts(body)):
+        return [{**body, "input": text} for text in sentences]
+    return [body]
 
 
 def _one(request: dict[str, Any], answer: prediction.Answer) -> None:
-    sent = pictures(request)
     print("sent:")
-    print("\n".join(draw(picture, BRIGHTEST) for picture in sent) if sent else _pretty(request))
-    for one in answer.body["predictions"]:
+    print("\n".join(_sent(request)))
+    if sentences := texts(request):
+        print("\n".join(lines(sentences, vectors(answer.body))))
+    for one in answer.body.get("predictions", ()):
         print(f"answer: {one['label']}, probability {one['probability']:.4f}")
-    print(f"model: {answer.body['model']['name']} {answer.version}, {answer.digest}")
+    print(f"model: {answer.facts['name']} {answer.version}, {answer.digest}")
     print(f"took: {answer.milliseconds:.1f} ms")
+
+
+def _sent(request: dict[str, Any]) -> list[str]:
+    if found := pictures(request):
+        return [draw(picture, BRIGHTEST) for picture in found]
+    return [f"  {text}" for text in texts(request)] or [json.dumps(request)]
 
 
 def _shares(answers: list[prediction.Answer]) -> None:
@@ -76,7 +87,3 @@ def _shares(answers: list[prediction.Answer]) -> None:
         print(f"{number:6} of {len(answers)} answered by {version} {digest}")
     times = sorted(answer.milliseconds for answer in answers)
     print(f"took: {times[len(times) // 2]:.1f} ms in the middle, {times[-1]:.1f} ms at most")
-
-
-def _pretty(body: dict[str, Any]) -> str:
-    return json.dumps(body)

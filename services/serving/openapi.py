@@ -12,6 +12,7 @@ FAULTS = {
     "408": "the body came too slowly",
     "413": "the body is larger than 1 MiB",
     "415": "the body is not JSON",
+    "429": "there is more to do than can be done in time",
     "500": "the service failed; the log says why",
 }
 

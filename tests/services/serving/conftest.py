@@ -21,6 +21,7 @@ from services.serving import application
 from services.serving.artifact import FOLDER
 from services.serving.classifier import Classifier
 from services.serving.items import Items
+from services.serving.model import Model
 
 VERSION = "1.2.3"
 DIGEST = "sha256:" + "d" * 64
@@ -55,26 +56,24 @@ def graph() -> bytes:
     return content
 
 
-def write_model(folder: Path, *, name: str = "tiny", version: str = VERSION) -> Path:
-    """Write the model as packing does; returns the folder."""
-    content = graph()
-    facts = {
-        "name": name,
-        "version": version,
-        "files": {"model.onnx": hashlib.sha256(content).hexdigest()},
-    }
-    (folder / "model.onnx").write_bytes(content)
+def write_model(folder: Path, files: dict[str, bytes] | None = None) -> Path:
+    """Write a model as packing does, the tiny one unless files are given; returns the folder."""
+    files = files or {"model.onnx": graph()}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    facts = {"name": "tiny", "version": VERSION, "files": digests}
     (folder / "model.json").write_text(json.dumps(facts))
     return folder
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[httpx.Client]:
-    """A client of a real server on a free port of 127.0.0.1 that serves the tiny model."""
+def serving(folder: Path, model: Model = CLASSIFIER) -> Iterator[httpx.Client]:
+    """A client of a real server on a free port of 127.0.0.1 that serves what the folder holds."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(FOLDER, str(write_model(folder)))
+        environment.setenv(FOLDER, str(folder))
         environment.setenv("MODELYARD_DIGEST", DIGEST)
-        server = uvicorn.Server(uvicorn.Config(application.build(CLASSIFIER), log_config=None))
+        server = uvicorn.Server(uvicorn.Config(application.build(model), log_config=None))
         with socket.create_server(("127.0.0.1", 0)) as listening:
             thread = Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
@@ -91,14 +90,14 @@ def serving(folder: Path) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a server that other tests have asked before."""
-    with serving(tmp_path_factory.mktemp("tiny")) as opened:
+    with serving(write_model(tmp_path_factory.mktemp("tiny"))) as opened:
         yield opened
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[httpx.Client]:
     """A client of a server that nobody has asked yet."""
-    with serving(tmp_path) as opened:
+    with serving(write_model(tmp_path)) as opened:
         yield opened
 
 
