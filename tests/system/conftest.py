@@ -20,6 +20,7 @@ ORDER = (
     "test_pulumi_by_hand.py",
     "test_gpu_pool.py",
     "test_canary.py",
+    "test_embed.py",
     "test_second_service.py",
 )
 

@@ -214,6 +214,19 @@ def released(house: House, service: str) -> Path:
     return house.state / "releases" / f"{service}.yaml"
 
 
+def withdraw(house: House, kubernetes: Kubernetes, service: str) -> None:
+    """Take a release away, as a person would by hand, and see its pods go."""
+    released(house, service).unlink()
+    cleaned = house.by_hand(places.REPOSITORY / "infra/models", "pulumi up --yes --skip-preview")
+    assert cleaned.returncode == 0, told(cleaned)
+    selector = f"modelyard.dev/model={service}"
+    path = "/api/v1/namespaces/models/pods"
+    until(
+        f"no pod of {service} is left",
+        lambda: not kubernetes.items(path, labelSelector=selector),
+    )
+
+
 def contract_path() -> Path:
     """Where the contract of the environment under test stands, or will stand."""
     return contract.path(NAME)

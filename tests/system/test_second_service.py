@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import places
-from tests.system.house import NAME, Clone, House, Kubernetes, released, run, told, until
+from tests.system.house import NAME, Clone, House, Kubernetes, run, told, withdraw
 
 pytestmark = pytest.mark.system
 
@@ -46,17 +46,7 @@ def shipped(added: Clone, house: House, kubernetes: Kubernetes) -> Iterator[dict
     assert result.returncode == 0, told(result)
     (found,) = (s for s in house.status()["services"] if s["name"] == model())
     yield found
-    released(house, model()).unlink()
-    cleaned = house.by_hand(places.REPOSITORY / "infra/models", "pulumi up --yes --skip-preview")
-    assert cleaned.returncode == 0, told(cleaned)
-    until(
-        "no pod of the second model is left",
-        lambda: (
-            not kubernetes.items(
-                "/api/v1/namespaces/models/pods", labelSelector=f"modelyard.dev/model={model()}"
-            )
-        ),
-    )
+    withdraw(house, kubernetes, model())
 
 
 def test_the_page_edits_nothing_but_the_models_own_files(added: Clone) -> None:

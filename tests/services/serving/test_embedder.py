@@ -13,6 +13,7 @@ import httpx
 import jsonschema
 import numpy
 import onnx
+import openai
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from openapi_spec_validator import validate
@@ -243,3 +244,25 @@ def test_a_damaged_tokenizer_is_not_served(folder: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(artifact.ArtifactError, match=r"tokenizer\.json is damaged"):
         artifact.load("tiny")
+
+
+@pytest.fixture
+def openais(client: httpx.Client) -> openai.OpenAI:
+    """OpenAI's own client, as its documents say to point it at another server."""
+    url = client.base_url.join("/v1")
+    return openai.OpenAI(base_url=url, api_key="any", http_client=client, max_retries=0)
+
+
+def test_openais_client_gets_vectors(openais: openai.OpenAI) -> None:
+    # It asks for base64 by itself, and decodes it.
+    found = openais.embeddings.create(model="tiny", input=["north", "west"], user="me")
+
+    assert [one.embedding for one in found.data] == [[0, 1, 0], [-1, 0, 0]]
+    assert (found.model, found.usage.prompt_tokens) == ("tiny", 2)
+
+
+def test_openais_client_understands_refusals(openais: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="here is 'tiny' alone"):
+        openais.embeddings.create(model="other", input="north")
+    with pytest.raises(openai.BadRequestError, match="this model has 3"):
+        openais.embeddings.create(model="tiny", input="north", dimensions=2)
