@@ -211,7 +211,7 @@ def write(found: list[Embedding], base64: bool, facts: Facts) -> bytes:
                 {
                     "object": "embedding",
                     "index": index,
-                    "embedding": b64encode(one.vector).decode() if base64 else one.vector,
+                    "embedding": b64encode(one.vector.data).decode() if base64 else one.vector,
                 }
                 for index, one in enumerate(found)
             ],

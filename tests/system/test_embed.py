@@ -28,7 +28,7 @@ def shipped(house: House, kubernetes: Kubernetes) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def client(house: House, shipped: dict[str, Any]) -> Iterator[openai.OpenAI]:
     """OpenAI's client, with the gateway's address, the environment's CA and its token."""
-    with httpx.Client(verify=house.trust, trust_env=False, timeout=30) as http:
+    with openai.DefaultHttpxClient(verify=house.trust, trust_env=False) as http:
         url = f"{house.contract.gateway.url}/embed/v1"
         yield openai.OpenAI(base_url=url, api_key=house.token, http_client=http)
 

@@ -4,7 +4,7 @@ import numpy
 from scipy.stats import spearmanr
 from sklearn.metrics import label_ranking_average_precision_score
 
-from services.models.protocol import Floats, Labels
+from services.models.protocol import Floats, Items, Labels
 
 
 def evaluate(answers: Floats, labels: Labels) -> dict[str, float]:
@@ -50,9 +50,11 @@ def nearest(answers: Floats) -> Labels:
     """Place of the nearest other text of each."""
     scores = similarities(answers)
     numpy.fill_diagonal(scores, -1)
-    return scores.argmax(axis=1)
+    found: Labels = scores.argmax(axis=1)
+    return found
 
 
-def _rows(values: numpy.ndarray, others: numpy.ndarray) -> numpy.ndarray:
+def _rows(values: Items, others: Items) -> Items:
     """Each row without the text itself."""
-    return values[others].reshape(len(values), -1)
+    found: Items = values[others].reshape(len(values), -1)
+    return found

@@ -7,7 +7,7 @@ from ci.pipeline.prediction import Answer, Client, PredictionError, example
 from infra.refusal import Refusal
 
 BASE = "https://127.0.0.1:8443/digits"
-DOCUMENT = {"paths": {"/readyz": {"get": {}}, "/v1/guess": {"post": {}}}}
+DOCUMENT: dict[str, object] = {"paths": {"/readyz": {"get": {}}, "/v1/guess": {"post": {}}}}
 
 
 def client(status: int, content: bytes) -> Client:

@@ -247,10 +247,11 @@ def test_a_damaged_tokenizer_is_not_served(folder: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def openais(client: httpx.Client) -> openai.OpenAI:
+def openais(client: httpx.Client) -> Iterator[openai.OpenAI]:
     """OpenAI's own client, as its documents say to point it at another server."""
-    url = client.base_url.join("/v1")
-    return openai.OpenAI(base_url=url, api_key="any", http_client=client, max_retries=0)
+    with openai.DefaultHttpxClient(trust_env=False) as http:
+        url = str(client.base_url.join("/v1"))
+        yield openai.OpenAI(base_url=url, api_key="any", http_client=http, max_retries=0)
 
 
 def test_openais_client_gets_vectors(openais: openai.OpenAI) -> None:

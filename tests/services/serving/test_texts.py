@@ -72,8 +72,8 @@ CHANGES: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "a user of null": ({"user": None}, 400, "wrong_type", "user is null"),
 }
 BAD |= {
-    name: (json.dumps({**GOOD, **changes}).encode(), *rest)
-    for name, (changes, *rest) in CHANGES.items()
+    name: (json.dumps({**GOOD, **changes}).encode(), status, code, message)
+    for name, (changes, status, code, message) in CHANGES.items()
 }
 
 
