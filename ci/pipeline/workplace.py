@@ -55,7 +55,13 @@ def environment(env: Environment) -> dict[str, str]:
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "KUBECONFIG": str(folder / "kubeconfig"),
     }
-    return variables | _without_proxy()
+    return variables | guarded() | _without_proxy()
+
+
+def guarded() -> dict[str, str]:
+    """What makes every preview and `up` run the policy pack, plain `pulumi` ones too."""
+    # Flags from the environment are lists with commas, quoted as CSV has it.
+    return {"PULUMI_OPTION_POLICY_PACK": f'"{places.REPOSITORY / "infra" / "policy"}"'}
 
 
 def backend(folder: Path) -> str:

@@ -4,6 +4,7 @@ import pulumi
 
 from infra.platform import site
 from infra.platform.accelerators import Accelerators, AcceleratorsArgs
+from infra.platform.admission import Admission, AdmissionArgs
 from infra.platform.delivery import Delivery, DeliveryArgs
 from infra.platform.doorkeeper import Doorkeeper, DoorkeeperArgs
 from infra.platform.gateway import Gateway, GatewayArgs
@@ -18,6 +19,7 @@ from infra.platform.storage import Storage, StorageArgs
 environment, contract = site.load(pulumi.get_stack())
 on = pulumi.ResourceOptions(providers=[site.cluster(contract)])
 
+Admission("admission", AdmissionArgs(contract=contract), on)
 names = Namespaces("namespaces", NamespacesArgs(contract=contract), on).names
 disks = StorageArgs(contract=contract, namespace=names["storage"])
 volumes = Storage("storage", disks, on).storage_class

@@ -23,8 +23,26 @@ def _pod(image: str) -> dict[str, Any]:
         "spec": {
             "nodeName": "cpu-1",
             "restartPolicy": "Never",
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "containers": [
-                {"name": "asker", "image": image, "command": ["sleep", "600"]},
+                {
+                    "name": "asker",
+                    "image": image,
+                    "command": ["sleep", "600"],
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "16Mi"},
+                        "limits": {"memory": "64Mi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                },
             ],
         },
     }

@@ -14,6 +14,11 @@ GPU = "nvidia.com/gpu"
 NODE = "gpu-1"
 CONTAINER = f"modelyard-{NAME}-{NODE}"
 TOLERATION = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
+CONFINED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65535,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 Pod = dict[str, Any]
 Ask = Callable[..., Pod]
@@ -79,15 +84,30 @@ def ask(house: House, kubernetes: Kubernetes, namespace: str) -> Iterator[Ask]:
     pods = f"/api/v1/namespaces/{namespace}/pods"
 
     def make(
-        *, gpus: int = 0, tolerates: bool = False, labels: dict[str, str] | None = None
+        *,
+        gpus: int = 0,
+        tolerates: bool = False,
+        labels: dict[str, str] | None = None,
+        selects_pool: bool = True,
     ) -> Pod:
+        selector = dict(labels or {})
+        requests = {"cpu": "10m", "memory": "8Mi"}
+        limits = {"memory": "16Mi"}
+        if gpus:
+            limits[GPU] = str(gpus)
+        if gpus and selects_pool:
+            selector |= {"modelyard.dev/kind": "gpu"}  # the policies let nobody ask elsewhere
         container: dict[str, Any] = {
             "name": "pause",
-            "image": house.contract.images["pause"].reference,
+            "image": house.contract.images["pause"].pinned,
             "imagePullPolicy": "Never",
+            "resources": {"requests": requests, "limits": limits},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
         }
-        if gpus:
-            container["resources"] = {"limits": {GPU: str(gpus)}}
         pod: Pod = kubernetes.create(
             pods,
             {
@@ -95,7 +115,9 @@ def ask(house: House, kubernetes: Kubernetes, namespace: str) -> Iterator[Ask]:
                 "spec": {
                     "containers": [container],
                     "tolerations": [TOLERATION] if tolerates else [],
-                    "nodeSelector": labels or {},
+                    "nodeSelector": selector,
+                    "restartPolicy": "Never",
+                    "securityContext": CONFINED,
                     "automountServiceAccountToken": False,
                     "terminationGracePeriodSeconds": 0,
                 },
@@ -173,6 +195,13 @@ def test_a_pod_that_was_too_many_runs_once_a_gpu_is_free(
     kubernetes.delete(f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}")
 
     assert running(kubernetes, second)["spec"]["nodeName"] == NODE
+
+
+def test_a_pod_that_asks_for_a_gpu_outside_of_gpu_pools_is_refused_at_once(
+    pool: int, ask: Ask
+) -> None:
+    with pytest.raises(AssertionError, match=r"pause: asks for nvidia\.com/gpu"):
+        ask(gpus=1, tolerates=True, selects_pool=False)
 
 
 @pytest.mark.parametrize("gpus", [0, 1])

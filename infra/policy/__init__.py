@@ -1,0 +1,1 @@
+"""The rules that previews, `up` and the cluster's admission enforce."""
