@@ -21,6 +21,14 @@ class StackError(Exception):
     """A run of Pulumi that failed; the text ends with what its engine said."""
 
 
+class PolicyError(StackError):
+    """A run that the policy pack refused. A preview goes on to its end, and has all its changes."""
+
+    def __init__(self, text: str, changes: "Changes") -> None:
+        super().__init__(text)
+        self.changes = changes
+
+
 @dataclass(frozen=True)
 class Step:
     """What happens, or would happen, to one resource."""
@@ -29,12 +37,35 @@ class Step:
     op: str
     paths: tuple[str, ...] = ()
     """Property paths that change."""
+    metadata: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The engine's own words: state before and after (secrets masked), kind of each change."""
+
+    uncertain: bool = False
+    """Whether nobody could say if an update replaces the resource: an offline preview."""
+
+    @property
+    def kind(self) -> str:
+        """The resource's type, without those of its parents: `kubernetes:apps/v1:Deployment`."""
+        return self.urn.split("::")[2].rpartition("$")[2] if self.urn.count("::") > 2 else ""
 
     @property
     def name(self) -> str:
         """Type and name, as a person says it: `Deployment registry`."""
         kind, _, name = self.urn.rpartition("::")
         return f"{kind.rpartition(':')[2]} {name}"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A resource that breaks a rule of the policy pack."""
+
+    urn: str
+    policy: str
+    text: str
+    """What the rule demands, what is wrong, and the remedy; several lines."""
+
+    def __str__(self) -> str:
+        return f"{Step(self.urn, '').name}: policy {self.policy}: {self.text}"
 
 
 @dataclass
@@ -48,6 +79,9 @@ class Changes:
     same: int = 0
     steps: list[Step] = field(default_factory=list)
     """Everything but what stays the same."""
+    unchanged: list[str] = field(default_factory=list)
+    """URNs of what stays the same."""
+    violations: list[Violation] = field(default_factory=list)
 
     @property
     def none(self) -> bool:
@@ -78,6 +112,8 @@ class Run:
             self._end(found["metadata"])
         elif found := event.get("diagnosticEvent"):
             self._said(found)
+        elif found := event.get("policyEvent"):
+            self._judged(found)
         elif found := event.get("summaryEvent"):
             self._summary(found.get("resourceChanges") or {})
 
@@ -85,10 +121,12 @@ class Run:
         op = str(step["op"])
         if op == "refresh":
             self._refreshing.add(str(step["urn"]))
+        if op == "same":
+            self.changes.unchanged.append(str(step["urn"]))
         if op in _PARTS or op in ("same", "refresh"):
             return
         paths = tuple(sorted(step.get("detailedDiff") or step.get("diffs") or ()))
-        found = Step(urn=step["urn"], op=op, paths=paths)
+        found = Step(urn=step["urn"], op=op, paths=paths, metadata=step)
         self.changes.steps.append(found)
         if "kubernetes:" in found.urn:  # stacks and components only wait for their children
             self._pending[found.urn] = f"{op} {found.name}"
@@ -116,6 +154,15 @@ class Run:
             self.warnings.append(text)
         elif event.get("ephemeral") and urn:
             self._tell(f"{Step(urn, '').name}: {text}")
+
+    def _judged(self, event: dict[str, Any]) -> None:
+        urn = str(event.get("resourceUrn") or "")
+        found = Violation(urn, str(event["policyName"]), str(event["message"]).strip())
+        if event.get("enforcementLevel") == "mandatory":
+            self.changes.violations.append(found)
+            self.errors.append(str(found))
+        else:
+            self.warnings.append(str(found))
 
     def _summary(self, counts: dict[str, int]) -> None:
         self.changes.create = counts.get("create", 0) + counts.get("import", 0)
@@ -159,7 +206,10 @@ def run(command: list[str], folder: Path, environment: dict[str, str], run: Run,
             raise
     if process.returncode:
         said = "\n".join(dict.fromkeys(run.errors)) or _tail(log)
-        raise StackError(f"`{' '.join(command[:2])}` failed:\n{said}\nAll of its output: {log}")
+        text = f"`{' '.join(command[:2])}` failed:\n{said}\nAll of its output: {log}"
+        if run.changes.violations:
+            raise PolicyError(text, run.changes)
+        raise StackError(text)
 
 
 def _follow(events: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:

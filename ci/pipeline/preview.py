@@ -1,6 +1,7 @@
 """What `up` would change, project by project, without changing anything."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from ci.pipeline import stacks
@@ -18,6 +19,19 @@ class Preview:
 
     environment: str
     projects: dict[str, stacks.Changes]
+    refused: dict[str, str] = field(default_factory=dict)
+    """What the engine said of each project that the policy pack refused."""
+    region: str | None = None
+    """Where an account's prices are asked for."""
+    offline: str = ""
+    """What an offline preview could not know; empty for any other."""
+
+    def steps(self, op: str) -> Iterator[tuple[str, stacks.Step]]:
+        """All steps of one kind, each with its project, in an order that stays the same."""
+        for project, changes in self.projects.items():
+            for step in sorted(changes.steps, key=lambda step: step.urn):
+                if step.op == op:
+                    yield project, step
 
     def counts(self) -> dict[str, int]:
         """Resources by what would happen to them, over all projects."""
@@ -44,6 +58,10 @@ class Preview:
                         {"urn": step.urn, "op": step.op, "paths": list(step.paths)}
                         for step in changes.steps
                     ],
+                    "violations": [
+                        {"urn": found.urn, "policy": found.policy, "text": found.text}
+                        for found in changes.violations
+                    ],
                 }
                 for name, changes in self.projects.items()
             ],
@@ -51,11 +69,16 @@ class Preview:
 
 
 def run(env: Environment, steps: Steps) -> Preview:
-    """Preview both projects, also before a cluster exists."""
+    """Preview both projects, also before a cluster exists, also where a policy refuses one."""
     stacks.prepare(env)
     found: dict[str, stacks.Changes] = {}
+    refused: dict[str, str] = {}
     for project in PROJECTS:
         with steps.step(f"preview {project}") as report:
-            found[project] = stacks.Stack(env, project).preview(report)
+            try:
+                found[project] = stacks.Stack(env, project).preview(report)
+            except stacks.PolicyError as error:
+                found[project] = error.changes
+                refused[project] = str(error)
     steps.remember()
-    return Preview(env.name, found)
+    return Preview(env.name, found, refused)

@@ -14,14 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from ci.pipeline import events, workplace
-from ci.pipeline.events import Changes, StackError, Step
+from ci.pipeline.events import Changes, PolicyError, StackError, Step
 from ci.pipeline.workplace import Project
 from ci.report import Report, remark
 from infra.environment import Environment
 from infra.plugins.kubernetes import live, objects
 from infra.plugins.kubernetes.cluster import Cluster, Settings
 
-__all__ = ["Changes", "Stack", "StackError", "Step", "engine_environment", "prepare"]
+__all__ = [
+    "Changes",
+    "PolicyError",
+    "Stack",
+    "StackError",
+    "Step",
+    "engine_environment",
+    "prepare",
+]
 
 prepare = workplace.prepare
 

@@ -1,25 +1,70 @@
 """`yard preview ENV`."""
 
-from ci.pipeline import preview
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ci.pipeline import markdown, preview
 from ci.pipeline.steps import Steps
 from ci.yard import arguments, say
 from ci.yard.progress import Progress
 from infra import environment, places
 
 
-def command(env: arguments.Environment, json_: arguments.Json = False) -> None:
+class Format(StrEnum):
+    """How a preview is told."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+
+
+Told = Annotated[
+    Format,
+    typer.Option("--format", help="Text for a terminal, or Markdown for a comment on a change."),
+]
+Full = Annotated[
+    Path | None,
+    typer.Option(
+        "--full", metavar="FILE", help="Also write the whole Markdown, which no comment's end cuts."
+    ),
+]
+
+
+def command(
+    env: arguments.Environment,
+    json_: arguments.Json = False,
+    format_: Told = Format.TEXT,
+    full: Full = None,
+) -> None:
     """Show what `up` would change on the cluster, without changing anything."""
     loaded = environment.load(env)
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"preview-{env}.json")
         found = preview.run(loaded, steps)
+    if full:
+        full.parent.mkdir(parents=True, exist_ok=True)
+        full.write_text(markdown.full(found))
     if json_:
         say.document(found.document())
-        return
+    elif format_ is Format.MARKDOWN:
+        print(markdown.comment(found, f"preview-{env}"))
+    else:
+        _tell(found)
+    for text in found.refused.values():
+        say.complain(text)
+    if found.refused:
+        raise typer.Exit(say.FAILED)
+
+
+def _tell(found: preview.Preview) -> None:
     for project, changes in found.projects.items():
         for step in changes.steps:
             print(f"{step.op:8} {project:8} {step.urn}")
             for path in step.paths:
                 print(f"                  {path}")
     print(", ".join(f"{number} {kind}" for kind, number in found.counts().items()))
-    say.following(f".venv/bin/yard up {env}" if found.changes else "nothing to do")
+    if not found.refused:
+        env = found.environment
+        say.following(f".venv/bin/yard up {env}" if found.changes else "nothing to do")
