@@ -128,7 +128,7 @@ def cpu_seconds(graph: Path, served: Path, items: list[Items]) -> dict[str, floa
     times = CALLS
     for job in jobs:
         job()  # the first call of a graph takes longer
-        times = max(1, min(times, int(LONG_SECONDS / _cpu_seconds(job, 1))))
+        times = max(1, min(times, int(LONG_SECONDS / max(_cpu_seconds(job, 1), 1e-6))))
     for _ in range(ROUNDS):
         for job, seconds in zip(jobs, taken, strict=True):
             seconds.append(_cpu_seconds(job, times))
