@@ -1,23 +1,24 @@
 """The contract: typed facts that a cluster hands to what runs on it.
 
-Ansible writes it for a cluster of hosts, a person writes it for an existing one. Components ask it
-for what differs; no code tests an environment's name. It holds addresses and paths of secrets,
-never a secret.
+Ansible writes it for a cluster of hosts, the foundation's outputs make it for one in an account, a
+person writes it for an existing one. Components ask it for what differs; no code tests an
+environment's name. It holds addresses and paths of secrets, never a secret.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import Field
 
 from infra import environment as environments
 from infra import places, refusal
 from infra.environment import Environment
+from infra.foundation import promise
+from infra.foundation.told import Told
+from infra.names import Closed as Part
 from infra.names import Digest, DnsLabel, NodePort, Port
 
-
-class Part(BaseModel, extra="forbid", frozen=True):
-    """A part of the contract: no unknown keys, no changes after load."""
+Existing = Literal["registry", "metrics", "monitoring"]
 
 
 class Registry(Part):
@@ -26,6 +27,8 @@ class Registry(Part):
     pull: str
     push: str
     node_port: NodePort
+    pulled_by: Literal["password", "nodes"] = "password"
+    """Who may pull: pods that have the password's Secret, or nodes by their own role."""
 
 
 class Gateway(Part):
@@ -36,11 +39,18 @@ class Gateway(Part):
     port: Port
 
 
+class Database(Part):
+    """A PostgreSQL database, and where its user and password are to be read."""
+
+    address: str
+    secret: str
+
+
 class Pool(Part):
     """A pool as pods see it: the labels that select its nodes, the taint that guards them."""
 
     name: DnsLabel
-    kind: Literal["control", "cpu", "gpu"]
+    kind: Literal["control", "cpu", "gpu", "neuron"]
     simulated: bool
     gpus_per_node: int
     labels: dict[str, str]
@@ -81,13 +91,21 @@ class Contract(Part):
     images: dict[str, Image]
     crds: dict[str, Path]
     """Custom resource definitions by component (traefik, rollouts): a file or a folder of files."""
+    existing: tuple[Existing, ...] = ()
+    """What the cluster or its team has already: the platform installs none of its own."""
+    identity: Literal["none", "pod-identity"] = "none"
+    """How pods get rights outside of the cluster."""
+    databases: Annotated[dict[str, Database], Field(default_factory=dict)]
+    """By use: tracking, events."""
+    artifacts: str | None = None
+    """Where artifacts lie, as a URL."""
     kubelets_certified: bool = False
     """Whether kubelets serve certificates that the cluster's own CA signed."""
     promised: bool = False
     """True before a cluster exists: the addresses are the planned ones, and what only a cluster
     can tell (digests of images, secrets, definitions) is not known."""
 
-    def pool(self, kind: Literal["control", "cpu", "gpu"]) -> Pool:
+    def pool(self, kind: Literal["control", "cpu", "gpu", "neuron"]) -> Pool:
         """The first pool of a kind; KeyError when there is none."""
         for pool in self.pools:
             if pool.kind == kind:
@@ -101,35 +119,60 @@ def path(environment: str) -> Path:
 
 
 def promised(environment: Environment) -> Contract:
-    """What the contract of a cluster of hosts will say, as far as the environment decides it."""
+    """What the contract of a cluster will say, as far as the environment decides it."""
     state = places.state(environment.name)
-    ports, network = environment.ports, environment.network
-    return Contract(
-        environment=environment.name,
-        api=f"https://127.0.0.1:{ports.api}",
-        kubeconfig=state / "kubeconfig",
-        credentials=state / "credentials",
-        storage_class="local-path",
-        registry=Registry(
+    network = environment.network
+    shared = {
+        "environment": environment.name,
+        "kubeconfig": state / "kubeconfig",
+        "credentials": state / "credentials",
+        "pod_cidr": network.pods,
+        "service_cidr": network.services,
+        "node_cidr": network.hosts,
+        "images": {},
+        "crds": {},
+        "promised": True,
+    }
+    own = promise.in_account(environment, environment.aws) if environment.aws else None
+    return Contract.model_validate(shared | (own or _on_hosts(environment)))
+
+
+def settled(
+    environment: Environment, told: Told, images: dict[str, Image], crds: dict[str, Path]
+) -> Contract:
+    """The contract of a cluster in an account, once the foundation has told what only AWS knows."""
+    return promised(environment).model_copy(
+        update={
+            "api": told.api,
+            "databases": {
+                use: Database(address=one.address, secret=one.secret)
+                for use, one in told.databases.items()
+            },
+            "artifacts": told.artifacts,
+            "images": images,
+            "crds": crds,
+            "promised": False,
+        }
+    )
+
+
+def _on_hosts(environment: Environment) -> dict[str, object]:
+    ports, inside = environment.published, environment.node_ports
+    return {
+        "api": f"https://127.0.0.1:{ports.api}",
+        "storage_class": "local-path",
+        "registry": Registry(
             pull="registry.modelyard.internal",
             push=f"127.0.0.1:{ports.registry}",
-            node_port=environment.node_ports.registry,
+            node_port=inside.registry,
         ),
-        gateway=Gateway(
-            url=f"https://127.0.0.1:{ports.gateway}",
-            node_port=environment.node_ports.gateway,
-            port=ports.gateway,
+        "gateway": Gateway(
+            url=f"https://127.0.0.1:{ports.gateway}", node_port=inside.gateway, port=ports.gateway
         ),
-        pools=[_pool(pool) for pool in environment.pools],
-        network_engine="bridge",
-        enforces_network_policy=False,
-        pod_cidr=network.pods,
-        service_cidr=network.services,
-        node_cidr=network.hosts,
-        images={},
-        crds={},
-        promised=True,
-    )
+        "pools": [_pool(pool) for pool in environment.pools],
+        "network_engine": "bridge",
+        "enforces_network_policy": False,
+    }
 
 
 def _pool(pool: environments.Pool) -> Pool:

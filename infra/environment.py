@@ -8,25 +8,28 @@ all load the same file with :func:`load`.
 import ipaddress
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from infra import places, refusal
-from infra.names import Cidr, DnsLabel, NodePort, Port
-
-
-class Closed(BaseModel, extra="forbid", frozen=True):
-    """A part of the model: no unknown keys, no changes after load."""
+from infra.foundation import soundness
+from infra.foundation.settings import Aws
+from infra.names import Cidr, Closed, DnsLabel, NodePort, Port
+from infra.refusal import Refusal
 
 
 class Cluster(Closed):
-    """Where the cluster comes from. ``hosts``: Ansible and kubeadm over an inventory."""
+    """Where the cluster comes from.
+
+    ``hosts``: Ansible and kubeadm over an inventory. ``aws``: infra/foundation. ``existing``: a
+    team's own, whose contract a person writes.
+    """
 
     substrate: Literal["hosts", "aws", "existing"]
     inventory: DnsLabel | None = None
 
 
 class Network(Closed):
-    """Address ranges; ``hosts`` is the subnet of node containers."""
+    """Address ranges; ``hosts`` is the subnet of node containers, or the VPC's first range."""
 
     hosts: Cidr
     pods: Cidr
@@ -99,28 +102,54 @@ class Environment(Closed):
 
     name: DnsLabel
     production: bool = False
+    protected: bool = False
+    """Nothing takes the environment away while this is true."""
     cluster: Cluster
     supply: Literal["detect", "vendor", "mirror", "closed"] = "detect"
     releases: Literal["git", "state"] = "git"
     """What should run: ``git`` in bentos/releases/NAME, ``state`` in the state folder."""
     network: Network
-    ports: Ports
+    ports: Ports | None = None
+    """Of this machine; in an account clients reach the gateway at ``aws.domain``."""
     node_ports: NodePorts = NodePorts()
-    pools: Annotated[list[Pool], Field(min_length=1)]
+    pools: tuple[Pool, ...] = ()
+    """Of a cluster that is not in an account, whose pools stand in ``aws.pools``."""
+    aws: Aws | None = None
     registry_gib: Annotated[int, Field(ge=1, le=1000)] = 10
     prometheus_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        if self.production and self.supply == "closed":
+            raise ValueError(
+                "stand-ins never serve a production environment: supply must not be closed"
+            )
+        if self.cluster.substrate == "aws":
+            self._in_an_account()
+        else:
+            self._on_hosts()
+        return self
+
+    def _in_an_account(self) -> None:
+        if self.aws is None:
+            raise Refusal("aws", None, "a cluster in an account needs it", "Add aws.")
+        if self.pools or self.ports:
+            key = "pools" if self.pools else "ports"
+            rule = "it is of clusters that are not in an account"
+            raise Refusal(key, getattr(self, key), rule, f"Remove {key}; pools stand in aws.pools.")
+        soundness.require(self, self.aws)
+
+    def _on_hosts(self) -> None:
+        if self.aws is not None:
+            raise ValueError("aws describes an account: cluster.substrate must be aws")
+        if self.ports is None:
+            rule = "a cluster that is not in an account needs it"
+            raise Refusal("ports", None, rule, "Add ports.")
         names = [pool.name for pool in self.pools]
         if len(set(names)) != len(names):
             raise ValueError("pools must have different names")
         if self.production and any(pool.simulated for pool in self.pools):
             raise ValueError("a production environment has no simulated pool")
-        if self.production and self.supply == "closed":
-            raise ValueError(
-                "stand-ins never serve a production environment: supply must not be closed"
-            )
         if self.cluster.substrate == "hosts" and self.cluster.inventory is None:
             raise ValueError("a cluster of hosts needs cluster.inventory")
         if len({pool.kind for pool in self.pools}.intersection({"control", "cpu"})) < 2:
@@ -128,7 +157,13 @@ class Environment(Closed):
         hosts = ipaddress.ip_network(self.network.hosts)
         if hosts.num_addresses < FIRST_ADDRESS + len(self.pools) + 1:
             raise ValueError(f"network.hosts has too few addresses for {len(self.pools)} nodes")
-        return self
+
+    @property
+    def published(self) -> Ports:
+        """Ports of this machine; of clusters that are not in an account."""
+        if self.ports is None:
+            raise TypeError(f"environment {self.name} publishes nothing on this machine")
+        return self.ports
 
     def pool(self, kind: Literal["control", "cpu", "gpu"]) -> Pool:
         """The first pool of a kind; KeyError when there is none."""
@@ -154,12 +189,12 @@ def load(name: str) -> Environment:
     path = places.REPOSITORY / f"Pulumi.{name}.yaml"
     if not path.is_file():
         known = ", ".join(names()) or "none"
-        raise refusal.Refusal(
+        raise Refusal(
             "environment", name, f"{path} does not exist", f"Known environments: {known}."
         )
     environment = refusal.read(path, Environment, inside=KEY)
     if environment.name != name:
-        raise refusal.Refusal(
+        raise Refusal(
             f"{path}: name", environment.name, "it must equal the file's name", f"Set it to {name}."
         )
     return environment

@@ -3,7 +3,11 @@
 import ipaddress
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+
+class Closed(BaseModel, extra="forbid", frozen=True):
+    """A part of a model: no unknown keys, no changes after load."""
 
 
 def _network(value: str) -> str:
@@ -16,6 +20,14 @@ DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z
 
 Cidr = Annotated[str, AfterValidator(_network)]
 """An IPv4 or IPv6 network, host bits zero."""
+
+TaintText = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9./-]+=[A-Za-z0-9._-]*:(NoSchedule|PreferNoSchedule|NoExecute)$"
+    ),
+]
+"""A taint of a node: ``key=value:effect``."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NodePort = Annotated[int, Field(ge=30000, le=32767)]

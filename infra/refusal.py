@@ -57,9 +57,15 @@ def read(path: Path, model: type[Model], *, inside: tuple[str, ...] = ()) -> Mod
 
 
 def check(document: object, model: type[Model], *, where: str) -> Model:
-    """Validate a document, and refuse it at its first fault."""
+    """Validate a document, and refuse it at its first fault.
+
+    A model may refuse by itself, to name the key and the remedy of a rule over several keys.
+    """
     try:
         return model.model_validate(document)
+    except Refusal as refused:
+        place = f"{where}: {refused.where}"
+        raise Refusal(place, refused.value, refused.rule, refused.remedy) from None
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in fault["loc"])

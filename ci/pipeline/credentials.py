@@ -260,7 +260,7 @@ def _unless(path: Path, keep: Callable[[], bool], make: Callable[[], bytes]) -> 
 
 def _docker_config(path: Path, env: Environment, accounts: dict[str, str]) -> None:
     """What skopeo reads: the push account for this machine's address, pull for the nodes'."""
-    addresses = {f"127.0.0.1:{env.ports.registry}": "push", REGISTRY_NAME: "pull"}
+    addresses = {f"127.0.0.1:{env.published.registry}": "push", REGISTRY_NAME: "pull"}
     auths = {
         address: {"auth": base64.b64encode(f"{name}:{accounts[name]}".encode()).decode()}
         for address, name in addresses.items()

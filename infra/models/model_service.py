@@ -10,6 +10,7 @@ from infra.contract import Contract, Pool
 from infra.environment import Environment
 from infra.models import labels, routes, upkeep, workload
 from infra.models.release import Release, releases
+from infra.platform import spaces
 
 ROLLOUTS = "argoproj.io/v1alpha1"
 TRAEFIK = "traefik.io/v1alpha1"
@@ -24,6 +25,8 @@ class ModelServiceArgs:
     """By digest, as nodes pull it."""
     environment: str
     pool: Pool
+    pull_secret: str | None
+    """Name of the Secret with which pods pull; None where nodes may by themselves."""
 
 
 class ModelService(pulumi.ComponentResource):
@@ -91,7 +94,9 @@ class ModelService(pulumi.ComponentResource):
             kind="Rollout",
             # A canary may pause for days. `yard` waits, and says earlier what a pod lacks.
             metadata=metadata(model, skipAwait="true"),
-            spec=workload.rollout(release, args.image, args.environment, args.pool),
+            spec=workload.rollout(
+                release, args.image, args.environment, args.pool, args.pull_secret
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[split]),
         )
         autoscaling.v2.HorizontalPodAutoscaler(
@@ -167,4 +172,5 @@ def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
         image=f"{facts.registry.pull}/{release.name}@{release.digest}",
         environment=facts.environment,
         pool=pool,
+        pull_secret=spaces.PULL_SECRET if facts.registry.pulled_by == "password" else None,
     )

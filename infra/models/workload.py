@@ -21,14 +21,16 @@ GRACE_SECONDS = 60
 START_SECONDS = 300
 
 
-def rollout(release: Release, image: str, environment: str, pool: Pool) -> dict[str, object]:
+def rollout(
+    release: Release, image: str, environment: str, pool: Pool, pull_secret: str | None
+) -> dict[str, object]:
     """The Rollout's spec. It names no replicas: the autoscaler owns their number."""
     return {
         "selector": {"matchLabels": labels.selector(release.name)},
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": DEADLINE_SECONDS,
         "strategy": {"canary": _canary(release)},
-        "template": template(release, image, environment, pool),
+        "template": template(release, image, environment, pool, pull_secret),
     }
 
 
@@ -44,7 +46,7 @@ def _canary(release: Release) -> dict[str, object]:
 
 
 def template(
-    release: Release, image: str, environment: str, pool: Pool
+    release: Release, image: str, environment: str, pool: Pool, pull_secret: str | None
 ) -> core.v1.PodTemplateSpecArgs:
     """A pod of this release: nothing in it changes unless the release's Serving does."""
     return core.v1.PodTemplateSpecArgs(
@@ -55,7 +57,9 @@ def template(
             service_account_name=spaces.MODEL_ACCOUNT,
             automount_service_account_token=False,
             enable_service_links=False,
-            image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=spaces.PULL_SECRET)],
+            image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=pull_secret)]
+            if pull_secret
+            else None,
             termination_grace_period_seconds=GRACE_SECONDS,
             node_selector=pool.labels,
             tolerations=_tolerations(pool),

@@ -47,6 +47,11 @@ class Metrics(pulumi.ComponentResource):
         self, name: str, args: MetricsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Metrics", name, None, opts)
+        if "metrics" not in args.contract.existing:
+            self._install(name, args)
+        self.register_outputs({})
+
+    def _install(self, name: str, args: MetricsArgs) -> None:
         contract, component = args.contract, spaces.METRICS_SERVER
         options = pulumi.ResourceOptions(parent=self)
         account = access.account(name, contract, component, args.namespace, self)
@@ -114,7 +119,6 @@ class Metrics(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
         )
-        self.register_outputs({})
 
     def _rights(
         self, name: str, args: MetricsArgs, account: ServiceAccount

@@ -32,23 +32,12 @@ class ModelAccess(pulumi.ComponentResource):
         super().__init__("modelyard:platform:ModelAccess", name, None, opts)
         contract = args.contract
         options = pulumi.ResourceOptions(parent=self)
-        password = pulumi.Output.secret(known.credential(contract, "registry-pull"))
-        secret = Secret(
-            f"{name}-pull",
-            metadata=pods.meta(contract, "models", args.namespace, spaces.PULL_SECRET),
-            type="kubernetes.io/dockerconfigjson",
-            data={
-                ".dockerconfigjson": password.apply(
-                    lambda text: _docker_config(contract.registry.pull, text)
-                )
-            },
-            opts=options,
-        )
+        pulls = [self._pull_secret(name, args)] if contract.registry.pulled_by == "password" else []
         ServiceAccount(
             f"{name}-account",
             metadata=pods.meta(contract, "models", args.namespace, spaces.MODEL_ACCOUNT),
             automount_service_account_token=False,
-            image_pull_secrets=[LocalObjectReferenceArgs(name=secret.metadata.name)],
+            image_pull_secrets=pulls or None,
             opts=options,
         )
         policies.allow(
@@ -68,6 +57,22 @@ class ModelAccess(pulumi.ComponentResource):
             ],
         )
         self.register_outputs({})
+
+    def _pull_secret(self, name: str, args: ModelAccessArgs) -> LocalObjectReferenceArgs:
+        contract = args.contract
+        password = pulumi.Output.secret(known.credential(contract, "registry-pull"))
+        secret = Secret(
+            f"{name}-pull",
+            metadata=pods.meta(contract, "models", args.namespace, spaces.PULL_SECRET),
+            type="kubernetes.io/dockerconfigjson",
+            data={
+                ".dockerconfigjson": password.apply(
+                    lambda text: _docker_config(contract.registry.pull, text)
+                )
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return LocalObjectReferenceArgs(name=secret.metadata.name)
 
 
 def _docker_config(address: str, password: str) -> str:

@@ -56,6 +56,11 @@ class Monitoring(pulumi.ComponentResource):
         self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Monitoring", name, None, opts)
+        if "monitoring" not in args.contract.existing:
+            self._install(name, args)
+        self.register_outputs({})
+
+    def _install(self, name: str, args: MonitoringArgs) -> None:
         contract, component = args.contract, spaces.PROMETHEUS
         options = pulumi.ResourceOptions(parent=self)
         account = access.account(name, contract, component, args.namespace, self)
@@ -119,7 +124,6 @@ class Monitoring(pulumi.ComponentResource):
             ),
             opts=options,
         )
-        self.register_outputs({})
 
     def _rights(
         self, name: str, args: MonitoringArgs, account: ServiceAccount

@@ -47,6 +47,11 @@ class Registry(pulumi.ComponentResource):
         self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Registry", name, None, opts)
+        if "registry" not in args.contract.existing:
+            self._install(name, args)
+        self.register_outputs({})
+
+    def _install(self, name: str, args: RegistryArgs) -> None:
         contract, component = args.contract, spaces.DISTRIBUTION
         options = pulumi.ResourceOptions(parent=self)
         files = {"config.yml": settings.registry(), "routes.yml": settings.gate_routes()}
@@ -120,7 +125,6 @@ class Registry(pulumi.ComponentResource):
             ),
             opts=options,
         )
-        self.register_outputs({})
 
 
 def _secret(contract: Contract) -> dict[str, pulumi.Input[str]]:

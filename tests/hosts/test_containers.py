@@ -32,9 +32,9 @@ def test_every_published_port_listens_on_this_machine_only(
     }
 
     assert bound == {
-        ("127.0.0.1", str(env.ports.api), "6443/tcp"),
-        ("127.0.0.1", str(env.ports.gateway), f"{env.node_ports.gateway}/tcp"),
-        ("127.0.0.1", str(env.ports.registry), f"{env.node_ports.registry}/tcp"),
+        ("127.0.0.1", str(env.published.api), "6443/tcp"),
+        ("127.0.0.1", str(env.published.gateway), f"{env.node_ports.gateway}/tcp"),
+        ("127.0.0.1", str(env.published.registry), f"{env.node_ports.registry}/tcp"),
     }
 
 

@@ -63,7 +63,7 @@ def test_the_kubeconfig_is_the_users_alone_and_names_this_machine(env: Environme
     path = places.state(env.name) / "kubeconfig"
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert f"server: https://127.0.0.1:{env.ports.api}\n" in path.read_text()
+    assert f"server: https://127.0.0.1:{env.published.api}\n" in path.read_text()
 
 
 def test_the_ssh_host_is_reached_as_an_ordinary_user_who_may_use_sudo(

@@ -24,15 +24,22 @@ class Recorded:
 
 @dataclass
 class Engine(pulumi.runtime.Mocks):
-    """Records registrations; made once per test, asked only after a run has ended."""
+    """Records registrations; made once per test, asked only after a run has ended.
+
+    ``answers`` says by type what a provider would add to the inputs: ids, addresses, ARNs.
+    """
 
     registered: list[Recorded] = field(default_factory=list)
+    answers: dict[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = field(
+        default_factory=dict
+    )
 
     def new_resource(
         self, args: pulumi.runtime.MockResourceArgs
     ) -> tuple[str | None, dict[Any, Any]]:
         self.registered.append(Recorded(args.typ, args.name, args.inputs))
-        return f"{args.name}-id", args.inputs
+        told = self.answers.get(args.typ, _nothing)(args.name, args.inputs)
+        return f"{args.name}-id", args.inputs | told
 
     def call(
         self, args: pulumi.runtime.MockCallArgs
@@ -46,6 +53,10 @@ class Engine(pulumi.runtime.Mocks):
         pulumi.runtime.set_mocks(self, project="modelyard", stack=stack, preview=preview)
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
 
+    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Inputs of all resources of one type, by logical name."""
+        return {one.name: one.inputs for one in self.registered if one.type == kind}
+
     def created(self, kind: str) -> list[Recorded]:
         """Kubernetes objects of one kind."""
         return [one for one in self.registered if one.inputs.get("kind") == kind]
@@ -58,6 +69,10 @@ class Engine(pulumi.runtime.Mocks):
             if name is None or one.inputs["metadata"]["name"] == name
         ]
         return only
+
+
+def _nothing(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {}
 
 
 @pytest.fixture

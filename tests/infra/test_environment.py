@@ -69,8 +69,8 @@ def test_committed_environments_share_no_address_and_no_port() -> None:
     hosts = [one for one in loaded if one.cluster.substrate == "hosts"]
     for index, one in enumerate(hosts):
         for other in hosts[index + 1 :]:
-            ports = set(one.ports.model_dump().values()) & set(other.ports.model_dump().values())
-            assert ports == set()
+            ports = [set(each.published.model_dump().values()) for each in (one, other)]
+            assert ports[0] & ports[1] == set()
             networks = [ipaddress.ip_network(each.network.hosts) for each in (one, other)]
             assert not networks[0].overlaps(networks[1])
 
@@ -94,3 +94,30 @@ def test_anything_at_any_key_is_accepted_or_refused_but_never_breaks(
 
     with contextlib.suppress(Refusal):
         assert refusal.check(document, Environment, where="document").model_dump() == document
+
+
+def test_no_two_environments_share_an_account_or_an_address() -> None:
+    loaded = [environment.load(name) for name in environment.names()]
+    accounts = [one for one in loaded if one.aws is not None]
+
+    assert len({one.aws.account for one in accounts if one.aws}) == len(accounts) == 3
+    for index, one in enumerate(accounts):
+        for other in accounts[index + 1 :]:
+            for key in ("hosts", "pods"):
+                ranges = [ipaddress.ip_network(getattr(e.network, key)) for e in (one, other)]
+                assert not ranges[0].overlaps(ranges[1]), key
+
+
+def test_environments_of_accounts_differ_in_data_only() -> None:
+    # The same keys everywhere, so that what was tried in one is what comes up in the next.
+    keys = {
+        name: set(environment.load(name).model_dump(exclude_none=True)["aws"])
+        for name in ("dev", "staging", "prod")
+    }
+
+    assert keys["dev"] == keys["staging"] == keys["prod"]
+
+
+def test_an_environment_of_an_account_publishes_nothing_on_this_machine() -> None:
+    with pytest.raises(TypeError, match="dev publishes nothing on this machine"):
+        _ = environment.load("dev").published

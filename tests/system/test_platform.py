@@ -257,7 +257,7 @@ def test_the_engine_publishes_the_three_ports_on_loopback_and_nothing_else(house
         for binding in bindings or []
     }
 
-    ports = house.environment.ports
+    ports = house.environment.published
     assert published == {("127.0.0.1", p) for p in (ports.api, ports.gateway, ports.registry)}
 
 
@@ -272,7 +272,7 @@ def test_no_port_of_the_environment_answers_on_another_address_of_the_machine(
     ]
     assert addresses
     for address in addresses:
-        for port in house.environment.ports.model_dump().values():
+        for port in house.environment.published.model_dump().values():
             with socket.socket() as probe:
                 probe.settimeout(2)
                 assert probe.connect_ex((address, port)) != 0, f"{address}:{port} answers"
