@@ -62,7 +62,7 @@ def test_a_graphs_answers_are_in_the_order_of_the_items(tmp_path: Path) -> None:
 
     found = make.answers(tmp_path / "graph.onnx", data().held_out.calls())
 
-    numpy.testing.assert_allclose(found, [[0.5, 0.5], [0, 1], [2 / 3, 1 / 3]], rtol=1e-6)
+    numpy.testing.assert_allclose(found, [[0.5, 0.5], [0.0, 1.0], [2 / 3, 1 / 3]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
