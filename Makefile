@@ -4,7 +4,7 @@ KEY := $(shell cat requirements-setup.lock requirements.lock pyproject.toml | sh
 STAMP := .venv/.setup-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check test clean
+.PHONY: help setup up down check test preview clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -33,6 +33,13 @@ check: setup ## the fast part of CI: format, lint, types, Ansible, fast tests
 
 test: setup ## all of CI: check, then environment `test` with everything on it
 	@ci/test.sh
+
+ENV ?= dev
+preview: setup ## what a change would do to ENV (dev), as Markdown in previews/; OFFLINE=--offline asks nobody
+	@mkdir -p previews
+	@status=0; .venv/bin/yard preview $(ENV) $(OFFLINE) --format markdown --full previews/full.md \
+	  > previews/comment.md || status=$$?; \
+	if [ -n "$$GITHUB_STEP_SUMMARY" ]; then cat previews/comment.md >> "$$GITHUB_STEP_SUMMARY"; fi; exit $$status
 
 clean: ## remove .venv and what tools cached in the checkout (not ~/.cache/modelyard)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible

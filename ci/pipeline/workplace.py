@@ -103,7 +103,7 @@ def prepare(env: Environment) -> None:
     without_debug_log(folder / "pulumi-home")
     provider(folder / "pulumi-home")
     for project in FOLDERS:
-        _stack(env, project)
+        stack(env, project)
 
 
 def state_file(env: Environment, project: Project) -> Path:
@@ -140,8 +140,13 @@ def _agree_on_plugin(env: Environment) -> None:
 
 def commands(folder: Path, source: supply.Supply = "closed") -> None:
     """Fill bin/: the engine, its language host beside it, kubectl."""
-    _link(_tool("pulumi", "pulumi", source), folder / "pulumi")
+    engine(folder, source)
     _link(_tool("kubernetes", "kubectl", source), folder / "kubectl")
+
+
+def engine(folder: Path, source: supply.Supply = "closed") -> None:
+    """Put the engine and its language host into a folder, side by side."""
+    _link(_tool("pulumi", "pulumi", source), folder / "pulumi")
     executor = folder / "pulumi-language-python-exec"
     _link(modulefiles.ensure("pulumi-language-python-exec"), executor)
     launcher(
@@ -174,6 +179,13 @@ def provider(home: Path) -> None:
         folder / "pulumi-resource-kubernetes",
         "from infra.plugins.kubernetes.server import main\nmain()\n",
     )
+
+
+def offline_aws(home: Path) -> None:
+    """Put the AWS plugin that calls nothing where the real one would stand: for previews only."""
+    folder = home / "plugins" / f"resource-aws-v{metadata.version('pulumi-aws')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    launcher(folder / "pulumi-resource-aws", "from infra.plugins.aws.server import main\nmain()\n")
 
 
 def _tool(family: str, binary: str, source: supply.Supply) -> Path:
@@ -218,7 +230,7 @@ def launcher(path: Path, body: str) -> None:
         _write(path, text, 0o700)
 
 
-def _stack(env: Environment, project: Project) -> None:
+def stack(env: Environment, project: Project) -> None:
     """Make a stack unless there is one, and bring the copy of its stack file up to date."""
     salt = _salt(env)
     if not state_file(env, project).exists():

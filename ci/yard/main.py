@@ -7,6 +7,7 @@ import typer
 
 from ci.yard import (
     abort,
+    comment,
     doctor,
     down,
     env,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.command,
     "down": down.command,
     "preview": preview.command,
+    "comment": comment.command,
     "ship": ship.command,
     "promote": promote.command,
     "abort": abort.command,

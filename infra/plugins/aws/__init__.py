@@ -1,0 +1,1 @@
+"""A stand-in for the AWS provider that calls nothing: previews where there are no credentials."""
