@@ -3,7 +3,8 @@
 import json
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from ci.pipeline import cluster
 from ci.report import Report
 from infra import places
 from infra.contract import Contract
+from infra.models import labels
 from infra.refusal import Refusal
 
 PATIENCE_S = 30.0
@@ -22,6 +24,9 @@ PATIENCE_S = 30.0
 
 GATEWAY_S = 60.0
 """Longest wait for the gateway to route to new pods."""
+
+AT_ONCE = 8
+"""Models that are asked at the same time."""
 
 
 class PredictionError(Exception):
@@ -105,6 +110,12 @@ class Client:
 @contextmanager
 def client(contract: Contract, name: str) -> Iterator[Client]:
     """Open a client of a model in the contract's environment."""
+    with _connections(contract) as http:
+        yield _client(contract, name, http)
+
+
+@contextmanager
+def _connections(contract: Contract) -> Iterator[httpx.Client]:
     trust = ssl.create_default_context(cafile=str(contract.credentials / "ca.crt"))
     token = (contract.credentials / "token").read_text().strip()
     # trust_env off: a proxy of the machine must not get between it and its own 127.0.0.1.
@@ -114,7 +125,11 @@ def client(contract: Contract, name: str) -> Iterator[Client]:
         timeout=PATIENCE_S,
         headers={"Authorization": f"Bearer {token}"},
     ) as http:
-        yield Client(f"{contract.gateway.url}/{name}", http)
+        yield http
+
+
+def _client(contract: Contract, name: str, http: httpx.Client) -> Client:
+    return Client(f"{contract.gateway.url}/{name}", http)
 
 
 def proven(contract: Contract, name: str, report: Report) -> Answer:
@@ -122,25 +137,41 @@ def proven(contract: Contract, name: str, report: Report) -> Answer:
 
     The gateway needs a moment to learn of new pods: waits for it up to GATEWAY_S.
     """
+    return all_proven(contract, [name], report)[name]
+
+
+def all_proven(contract: Contract, names: Sequence[str], report: Report) -> dict[str, Answer]:
+    """As :func:`proven` for several models, a few at a time; their pods are asked for in one."""
     deadline = time.monotonic() + GATEWAY_S
-    with client(contract, name) as asking:
-        while True:
-            try:
-                answer = asking.ask(example(name))
-                break
-            except PredictionError as error:
-                if time.monotonic() > deadline:
-                    raise
-                report(str(error).splitlines()[0], 0, 0)
-                time.sleep(0.5)
-    running = cluster.image_digests(contract, f"modelyard.dev/model={name}")
-    if answer.digest not in running:
-        raise PredictionError(
-            f"{name} answered as {answer.digest}, but its pods run"
-            f" {', '.join(sorted(running)) or 'nothing'}. Another release may just be under way:"
-            f" look at `yard status {contract.environment}`."
+    with _connections(contract) as http, ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(
+            pool.map(
+                lambda name: _first_answer(name, _client(contract, name, http), deadline, report),
+                names,
+            )
         )
-    return answer
+    only = names[0] if len(names) == 1 else ""
+    running = cluster.image_digests(contract, labels.MODEL, only)
+    for name, answer in zip(names, answers, strict=True):
+        digests = running.get(name, set())
+        if answer.digest not in digests:
+            raise PredictionError(
+                f"{name} answered as {answer.digest}, but its pods run"
+                f" {', '.join(sorted(digests)) or 'nothing'}. Another release may just be under"
+                f" way: look at `yard status {contract.environment}`."
+            )
+    return dict(zip(names, answers, strict=True))
+
+
+def _first_answer(name: str, asking: Client, deadline: float, report: Report) -> Answer:
+    while True:
+        try:
+            return asking.ask(example(name))
+        except PredictionError as error:
+            if time.monotonic() > deadline:
+                raise
+            report(str(error).splitlines()[0], 0, 0)
+            time.sleep(0.5)
 
 
 def _explain(response: httpx.Response) -> str:

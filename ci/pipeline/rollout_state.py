@@ -1,5 +1,6 @@
 """One roll-out as the API server tells it: its Rollout, ReplicaSets and weights."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from pydantic import BaseModel
 
+from ci.pipeline import cluster
 from ci.pipeline.cluster import PATIENCE_S
 from infra.contract import Contract
 from infra.models import labels
@@ -42,11 +44,11 @@ class Observed(BaseModel, frozen=True):
     """Whether ``digest`` is the stable version: no canary is under way."""
 
 
-class Facts(BaseModel, frozen=True, arbitrary_types_allowed=True):
+class Facts(BaseModel, frozen=True):
     """What the API server says of one roll-out."""
 
     rollout: dict[str, Any]
-    sets: list[Any]
+    sets: list[dict[str, Any]]
     weight: int
     moved: datetime
     """When the controller last changed where requests go, by the API server's clock."""
@@ -87,68 +89,78 @@ class Facts(BaseModel, frozen=True, arbitrary_types_allowed=True):
 
 def ask(connection: client.ApiClient, facts: Contract, name: str) -> Facts:
     """Ask for one roll-out; raises Refusal when the environment has no such model."""
-    found = find(connection, name)
-    if found is None:
+    return known(find_all(connection, name), facts, name)
+
+
+def known(there: Mapping[str, Facts], facts: Contract, name: str) -> Facts:
+    """One of the roll-outs that are there; raises Refusal when it is none of them."""
+    if name not in there:
         raise Refusal(
             f"model in {facts.environment}",
             name,
             "nothing of this name runs there",
             f"Ship it: `yard ship {name} --to {facts.environment}`.",
         )
-    return found
+    return there[name]
 
 
-def find(connection: client.ApiClient, name: str) -> Facts | None:
-    """Ask for one roll-out; None when a part of it is not there: never made, or being deleted."""
+def find_all(connection: client.ApiClient, name: str = "") -> dict[str, Facts]:
+    """Ask for the roll-outs of all models, by name, or of one: four lists whatever their number.
+
+    Left out is a roll-out of which a part is not there.
+    """
+    selector = f"{labels.MODEL}={name}" if name else labels.MODEL
+
+    def listed(api: str, plural: str) -> dict[str, dict[str, Any]]:
+        path = f"{api}/namespaces/{labels.NAMESPACE}/{plural}"
+        found = cluster.items(connection, path, selector)
+        return {one["metadata"]["name"]: one for one in found}
+
     try:
-        rollout = custom(connection).get_namespaced_custom_object(
-            GROUP, VERSION, labels.NAMESPACE, ROLLOUTS, name, _request_timeout=PATIENCE_S
-        )
-        split = custom(connection).get_namespaced_custom_object(
-            "traefik.io",
-            "v1alpha1",
-            labels.NAMESPACE,
-            "traefikservices",
-            name,
-            _request_timeout=PATIENCE_S,
-        )
-        services: list[Any] = [
-            client.CoreV1Api(connection).read_namespaced_service(
-                service, labels.NAMESPACE, _request_timeout=PATIENCE_S
-            )
-            for service in (labels.stable(name), labels.canary(name))
-        ]
+        rollouts = listed(f"/apis/{GROUP}/{VERSION}", ROLLOUTS)
+        splits = listed("/apis/traefik.io/v1alpha1", "traefikservices")
     except ApiException as error:
         if error.status != 404:
             raise
-        return None
-    sets = (
-        client.AppsV1Api(connection)
-        .list_namespaced_replica_set(
-            labels.NAMESPACE,
-            label_selector=f"{labels.MODEL}={name}",
-            _request_timeout=PATIENCE_S,
+        return {}  # the platform, which brings these kinds, is not there yet
+    services = listed("/api/v1", "services")
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for one in listed("/apis/apps/v1", "replicasets").values():
+        sets.setdefault(one["metadata"]["labels"][labels.MODEL], []).append(one)
+    return {
+        model: Facts(
+            rollout=rollout,
+            sets=sets.get(model, []),
+            weight=_weight(splits[model], model),
+            moved=_moved(splits[model], *(services[each] for each in _services(model))),
         )
-        .items
-    )
+        for model, rollout in sorted(rollouts.items())
+        if model in splits and all(each in services for each in _services(model))
+    }
+
+
+def _services(name: str) -> tuple[str, str]:
+    return labels.stable(name), labels.canary(name)
+
+
+def _weight(split: dict[str, Any], name: str) -> int:
     (weight,) = [
-        service["weight"]
+        int(service["weight"])
         for service in split["spec"]["weighted"]["services"]
         if service["name"] == labels.canary(name)
     ]
-    changes = [datetime.fromisoformat(split["metadata"]["creationTimestamp"])]
+    return weight
+
+
+def _moved(split: dict[str, Any], *services: dict[str, Any]) -> datetime:
+    changes = [split["metadata"]["creationTimestamp"]]
     changes += [
-        datetime.fromisoformat(entry["time"])
-        for entry in split["metadata"].get("managedFields", [])
+        entry["time"]
+        for one in (split, *services)
+        for entry in one["metadata"].get("managedFields", [])
         if entry["manager"] == CONTROLLER
     ]
-    changes += [
-        entry.time
-        for service in services
-        for entry in service.metadata.managed_fields or []
-        if entry.manager == CONTROLLER
-    ]
-    return Facts(rollout=rollout, sets=sets, weight=weight, moved=max(changes))
+    return max(datetime.fromisoformat(each) for each in changes)
 
 
 def observed(name: str, found: Facts) -> Observed:
@@ -167,8 +179,8 @@ def observed(name: str, found: Facts) -> Observed:
         message=found.status.get("message", "") if seen else "waiting for Argo Rollouts",
         digest=_digest(template["spec"]["containers"][0]["image"]),
         versions=versions(found),
-        ready=(latest.status.ready_replicas or 0) if latest else 0,
-        wanted=(latest.spec.replicas or 0) if latest else 0,
+        ready=latest["status"].get("readyReplicas", 0) if latest else 0,
+        wanted=latest["spec"].get("replicas", 0) if latest else 0,
         settled=bool(seen and found.stable and found.current == found.stable),
     )
 
@@ -181,8 +193,8 @@ def versions(found: Facts) -> list[VersionWeight]:
         shares = [(found.stable, 100 - found.weight), (found.current, found.weight)]
     return [
         VersionWeight(
-            version=one.spec.template.metadata.labels[labels.VERSION],
-            digest=_digest(one.spec.template.spec.containers[0].image),
+            version=one["spec"]["template"]["metadata"]["labels"][labels.VERSION],
+            digest=_digest(one["spec"]["template"]["spec"]["containers"][0]["image"]),
             weight=weight,
         )
         for pod_hash, weight in shares
@@ -190,8 +202,8 @@ def versions(found: Facts) -> list[VersionWeight]:
     ]
 
 
-def _set(found: Facts, pod_hash: str) -> Any:
-    matching = [one for one in found.sets if one.metadata.labels.get(HASH) == pod_hash]
+def _set(found: Facts, pod_hash: str) -> dict[str, Any] | None:
+    matching = [one for one in found.sets if one["metadata"]["labels"].get(HASH) == pod_hash]
     return matching[0] if matching else None
 
 

@@ -5,10 +5,10 @@ pkg/kubectl-argo-rollouts/cmd): the controller does the rest.
 """
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 from pydantic import BaseModel
 
 from ci.pipeline import cluster, rollout_state, trouble
@@ -33,10 +33,6 @@ from infra.refusal import Refusal
 
 MERGE = "application/merge-patch+json"
 LOOK_S = 1.0
-
-# A new release begins with the conditions of the old one, and pods may fail once before they start.
-DEGRADED_S = 20.0
-HOPELESS_S = 60.0
 
 # The gateway collects changes for two seconds, and changed endpoints reach it a moment later.
 GATEWAY_S = 5.0
@@ -68,8 +64,7 @@ def status(environment: Environment) -> list[Service]:
                 ca_file=str(facts.credentials / "ca.crt"),
                 versions=versions(found),
             )
-            for name in _names(connection)
-            if (found := rollout_state.find(connection, name)) is not None
+            for name, found in rollout_state.find_all(connection).items()
         ]
 
 
@@ -130,37 +125,55 @@ def wait(
     ``digest`` is what must be rolled out. Raises RolloutFailed when something else is, when pods
     cannot start, or when the Rollout's own deadline is over.
     """
+    return wait_for_all(environment, {name: digest}, report)[name]
+
+
+def wait_for_all(
+    environment: Environment, digests: Mapping[str, str | None], report: Report
+) -> dict[str, Observed]:
+    """As :func:`wait` for several roll-outs at once, by name: each look asks for all together."""
     facts = contract.load(environment)
-    started = time.monotonic()
-    degraded = hopeless = started
+    patience = {name: trouble.Patience() for name in digests}
     while True:
         with cluster.connect(facts) as connection:
-            found = ask(connection, facts, name)
-            seen = observed(name, found)
-            pods = rollout_state.pods(connection, name, found.current)
-            now = time.monotonic()
-            report(f"{name}: {seen.message or seen.phase}", seen.ready, seen.wanted)
-            if digest is not None and seen.digest != digest:
-                raise RolloutFailed(
-                    f"{name} rolls out {seen.digest} instead of {digest}. Somebody else shipped at "
-                    f"the same time: look at `yard status {environment.name}`, then ship again."
-                )
-            if seen.phase == "Healthy" or (seen.phase == "Paused" and found.at_weight):
-                _let_the_gateway_hear(name, found, report)
-                return seen
-            degraded = degraded if seen.phase == "Degraded" else now
-            hopeless = hopeless if trouble.hopeless(pods) else now
-            if (
-                now - degraded > DEGRADED_S
-                or now - hopeless > HOPELESS_S
-                or now - started > release.DEADLINE_SECONDS
-            ):
-                raise RolloutFailed(
-                    f"{name} {seen.digest} is not rolled out: {seen.message or seen.phase}; "
-                    f"{trouble.explain(connection, pods) or 'it has no pods'}. The stable version "
-                    f"keeps its requests; see `yard logs {name} --in {environment.name}`."
-                )
+            there = rollout_state.find_all(connection, *(digests if len(digests) == 1 else ()))
+            looks = {name: rollout_state.known(there, facts, name) for name in digests}
+            seen = {name: observed(name, found) for name, found in looks.items()}
+            for name, digest in digests.items():
+                _same(environment, seen[name], digest)
+            open_ones = [name for name in digests if not _reached(seen[name], looks[name])]
+            for name in open_ones[:1]:
+                one = seen[name]
+                report(f"{name}: {one.message or one.phase}", one.ready, one.wanted)
+            for name in open_ones:
+                pods = rollout_state.pods(connection, name, looks[name].current)
+                if patience[name].is_over(seen[name].phase, trouble.hopeless(pods)):
+                    why = trouble.explain(connection, pods) or "it has no pods"
+                    raise _failed(environment, seen[name], why)
+        if not open_ones:
+            _let_the_gateway_hear(looks, report)
+            return seen
         time.sleep(LOOK_S)
+
+
+def _reached(seen: Observed, found: Facts) -> bool:
+    return seen.phase == "Healthy" or (seen.phase == "Paused" and found.at_weight)
+
+
+def _same(environment: Environment, seen: Observed, digest: str | None) -> None:
+    if digest is not None and seen.digest != digest:
+        raise RolloutFailed(
+            f"{seen.name} rolls out {seen.digest} instead of {digest}. Somebody else shipped at "
+            f"the same time: look at `yard status {environment.name}`, then ship again."
+        )
+
+
+def _failed(environment: Environment, seen: Observed, why: str) -> RolloutFailed:
+    return RolloutFailed(
+        f"{seen.name} {seen.digest} is not rolled out: {seen.message or seen.phase}; {why}. "
+        f"The stable version keeps its requests; see `yard logs {seen.name} --in "
+        f"{environment.name}`."
+    )
 
 
 def wait_aborted(environment: Environment, name: str, report: Report) -> Observed:
@@ -178,9 +191,9 @@ def wait_aborted(environment: Environment, name: str, report: Report) -> Observe
         weights = {one.digest: one.weight for one in seen.versions}
         report(f"{name}: {seen.message or seen.phase}", 0, 0)
         if weights.get(seen.digest) == 0 and seen.phase == "Degraded":
-            _let_the_gateway_hear(name, found, report)
+            _let_the_gateway_hear({name: found}, report)
             return seen
-        if time.monotonic() - started > HOPELESS_S:
+        if time.monotonic() - started > trouble.HOPELESS_S:
             raise RolloutFailed(
                 f"{name}: the canary still gets {weights.get(seen.digest)} % of the requests a "
                 f"minute after the abort ({seen.message}). Argo Rollouts should have moved them: "
@@ -189,25 +202,16 @@ def wait_aborted(environment: Environment, name: str, report: Report) -> Observe
         time.sleep(LOOK_S)
 
 
-def _let_the_gateway_hear(name: str, found: Facts, report: Report) -> None:
+def _let_the_gateway_hear(looks: Mapping[str, Facts], report: Report) -> None:
     """Sleep until the gateway obeys the last change of weights; not at all after an old one."""
+    if not looks:
+        return
+    name, found = max(looks.items(), key=lambda one: one[1].moved)
     age = (datetime.now(UTC) - found.moved).total_seconds()
     left = GATEWAY_S - max(age, 0.0)
     if left > 0:
         report(f"{name}: the gateway takes over the weights", 0, 0)
         time.sleep(left)
-
-
-def _names(connection: client.ApiClient) -> list[str]:
-    try:
-        listed = custom(connection).list_namespaced_custom_object(
-            GROUP, VERSION, labels.NAMESPACE, ROLLOUTS, _request_timeout=PATIENCE_S
-        )
-    except ApiException as error:
-        if error.status != 404:
-            raise
-        return []  # the platform, which brings the kind, is not there yet
-    return sorted(item["metadata"]["name"] for item in listed["items"])
 
 
 def _released_as_canary(environment: Environment, name: str) -> None:

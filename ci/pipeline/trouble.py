@@ -1,10 +1,12 @@
 """Why pods are not ready, in the words of the kubelet, the scheduler and the last event."""
 
+import time
 from typing import Any
 
 from kubernetes import client
 
 from ci.pipeline.cluster import PATIENCE_S
+from infra.models import release
 
 HOPELESS = {
     "CrashLoopBackOff",
@@ -19,6 +21,28 @@ HOPELESS = {
 
 RESTARTS = 2
 """Ends of a container after which it is thought to end again."""
+
+# A new release begins with the conditions of the old one, and pods may fail once before they start.
+DEGRADED_S = 20.0
+HOPELESS_S = 60.0
+
+
+class Patience:
+    """How long one roll-out has been without hope."""
+
+    def __init__(self) -> None:
+        self._started = self._degraded = self._hopeless = time.monotonic()
+
+    def is_over(self, phase: str, hopeless: bool) -> bool:
+        """Take a look into account, and say whether it was the last."""
+        now = time.monotonic()
+        self._degraded = self._degraded if phase == "Degraded" else now
+        self._hopeless = self._hopeless if hopeless else now
+        return (
+            now - self._degraded > DEGRADED_S
+            or now - self._hopeless > HOPELESS_S
+            or now - self._started > release.DEADLINE_SECONDS
+        )
 
 
 def hopeless(pods: list[Any]) -> bool:

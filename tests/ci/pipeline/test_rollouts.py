@@ -3,7 +3,7 @@
 import copy
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from ci.pipeline import rollouts
+from ci.pipeline import rollouts, trouble
 from ci.pipeline.cluster import ClusterError
 from ci.pipeline.rollout_state import VersionWeight
 from ci.pipeline.rollouts import RolloutFailed
@@ -26,7 +26,7 @@ from infra.refusal import Refusal
 
 MODELS = "/namespaces/models"
 ROLLOUT = f"/apis/argoproj.io/v1alpha1{MODELS}/rollouts/digits"
-SPLIT = f"/apis/traefik.io/v1alpha1{MODELS}/traefikservices/digits"
+SPLITS = f"/apis/traefik.io/v1alpha1{MODELS}/traefikservices"
 
 
 LONG_AGO = "2026-01-01T00:00:00Z"
@@ -75,6 +75,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.patches: list[tuple[str, str, dict[str, Any]]] = []
+        self.asked: list[str] = []
         self.rollout: dict[str, Any] = {
             "metadata": {"name": "digits", "namespace": "models", "generation": 3},
             "spec": {"strategy": {"canary": {}}, "template": template("1.0.0", "a")},
@@ -112,18 +113,26 @@ class Cluster:
         }
         self.sets.append(replica_set("two", "1.1.0", "b", ready=1))
 
+    def model(self, name: str, **parts: Any) -> dict[str, Any]:
+        metadata = {"name": name, "labels": {"modelyard.dev/model": "digits"}}
+        return {"metadata": metadata | parts.pop("metadata", {}), **parts}
+
     def answer(self, path: str, query: dict[str, list[str]]) -> dict[str, Any] | None:
+        self.asked.append(path)
         if path == ROLLOUT:
             return self.rollout
         if path == ROLLOUT.rpartition("/")[0]:
             return {"items": [self.rollout]}
-        if path == SPLIT:
+        if path == SPLITS:
             shares = {"digits-stable": 100 - self.weight, "digits-canary": self.weight}
             services = [{"name": name, "weight": weight} for name, weight in shares.items()]
             metadata = {"creationTimestamp": LONG_AGO, "managedFields": [self.moved(self.weighed)]}
-            return {"metadata": metadata, "spec": {"weighted": {"services": services}}}
-        if path.startswith(f"/api/v1{MODELS}/services/digits-"):
-            return {"metadata": {"managedFields": [self.moved(self.selected)]}}
+            spec = {"weighted": {"services": services}}
+            return {"items": [self.model("digits", metadata=metadata, spec=spec)]}
+        if path == f"/api/v1{MODELS}/services":
+            fields = {"managedFields": [self.moved(self.selected)]}
+            names = ("digits-stable", "digits-canary")
+            return {"items": [self.model(name, metadata=fields) for name in names]}
         if path == f"/apis/apps/v1{MODELS}/replicasets":
             return {"items": self.sets}
         if path == f"/api/v1{MODELS}/pods":
@@ -273,10 +282,66 @@ def test_status_leaves_out_a_model_that_is_just_being_deleted(
 ) -> None:
     whole = cluster.answer
     monkeypatch.setattr(
-        cluster, "answer", lambda path, query: None if path == SPLIT else whole(path, query)
+        cluster,
+        "answer",
+        lambda path, query: {"items": []} if path == SPLITS else whole(path, query),
     )
 
     assert rollouts.status(here) == []
+
+
+def many(cluster: Cluster, number: int) -> Callable[[str, Any], dict[str, Any] | None]:
+    """Answers of a cluster with so many models, all as `digits` is."""
+    whole = cluster.answer
+
+    def answer(path: str, query: dict[str, list[str]]) -> dict[str, Any] | None:
+        found = whole(path, query)
+        if found is None or "items" not in found:
+            return found
+        text = json.dumps(found["items"])
+        copies = [json.loads(text.replace("digits", f"m{index}")) for index in range(number)]
+        return {"items": [one for copy in copies for one in copy]}
+
+    return answer
+
+
+@pytest.mark.parametrize("number", [3, 300])
+def test_the_requests_of_a_status_do_not_grow_with_the_number_of_models(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(cluster, "answer", many(cluster, number))
+
+    assert len(rollouts.status(here)) == number
+    assert len(cluster.asked) == 4
+
+
+def test_the_requests_of_a_wait_do_not_grow_with_the_models_that_are_settled(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "answer", many(cluster, 300))
+
+    seen = rollouts.wait_for_all(here, {f"m{index}": None for index in range(300)}, silent)
+
+    assert {one.phase for one in seen.values()} == {"Healthy"}
+    assert len(cluster.asked) == 4
+
+
+def test_waiting_for_several_ends_with_the_last_of_them(
+    here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "answer", many(cluster, 2))
+    cluster.rollout["status"]["phase"] = "Progressing"
+    told: list[str] = []
+
+    def report(text: str, done: int, total: int) -> None:
+        told.append(text)
+        if len(told) == 2:
+            cluster.rollout["status"]["phase"] = "Healthy"
+
+    seen = rollouts.wait_for_all(here, {"m0": None, "m1": digest("a")}, report)
+
+    assert [one.phase for one in seen.values()] == ["Healthy", "Healthy"]
+    assert len(told) == 2
 
 
 def test_a_model_that_does_not_run_is_refused_with_the_remedy(here: Environment) -> None:
@@ -440,7 +505,7 @@ def test_waiting_for_another_digest_than_what_is_rolled_out_fails(here: Environm
 def test_pods_that_cannot_start_are_named_with_the_reason_and_their_last_event(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    monkeypatch.setattr(trouble, "HOPELESS_S", 0.05)
     cluster.rollout["status"]["phase"] = "Progressing"
     cluster.pods = [pod("one", {"reason": "ImagePullBackOff", "message": "no such digest"})]
     cluster.events = [
@@ -464,7 +529,7 @@ def test_pods_that_cannot_start_are_named_with_the_reason_and_their_last_event(
 def test_a_pod_that_ends_again_and_again_fails_the_roll_out_between_its_ends_too(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    monkeypatch.setattr(trouble, "HOPELESS_S", 0.05)
     cluster.rollout["status"]["phase"] = "Progressing"
     restarting = pod("one")
     restarting["status"]["containerStatuses"][0] |= {"restartCount": 2}
@@ -477,7 +542,7 @@ def test_a_pod_that_ends_again_and_again_fails_the_roll_out_between_its_ends_too
 def test_a_crash_is_told_with_its_code(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    monkeypatch.setattr(trouble, "HOPELESS_S", 0.05)
     cluster.rollout["status"]["phase"] = "Progressing"
     crashing = pod("one", {"reason": "CrashLoopBackOff", "message": "back-off 10s"})
     crashing["status"]["containerStatuses"][0] |= {
@@ -493,7 +558,7 @@ def test_a_crash_is_told_with_its_code(
 def test_a_degraded_roll_out_fails_with_its_message(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "DEGRADED_S", 0.05)
+    monkeypatch.setattr(trouble, "DEGRADED_S", 0.05)
     cluster.rollout["status"] |= {"phase": "Degraded", "message": "InvalidSpec: no such service"}
 
     with pytest.raises(RolloutFailed, match=r"InvalidSpec: no such service; it has no pods"):
@@ -517,7 +582,7 @@ def test_waiting_for_an_abort_ends_when_the_canary_gets_nothing(
 def test_an_abort_without_effect_fails_with_the_weight(
     here: Environment, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts, "HOPELESS_S", 0.05)
+    monkeypatch.setattr(trouble, "HOPELESS_S", 0.05)
     cluster.canary()
 
     with pytest.raises(RolloutFailed, match="still gets 20 % of the requests"):
