@@ -1,5 +1,6 @@
 """What an `up` would change, and whether it takes a new object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -76,6 +77,10 @@ def difference(cluster: Cluster, question: Question) -> Difference:
             if key not in ("apiVersion", "kind")
         }
         return result
+    if _repeats(question) and as_left(
+        question.new_inputs, question.old_outputs, found, question.wanted.ignored
+    ):
+        return result
     predicted = live.predict(cluster, question.wanted, found)
     if predicted.object is None:
         # The server refuses the change: either it needs a new object, or `up` will say why not.
@@ -93,6 +98,27 @@ def difference(cluster: Cluster, question: Question) -> Difference:
         if path not in written and not _ignored(question, path)
     ]
     return result
+
+
+def as_left(inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path]) -> bool:
+    """Whether the live object is the one that the last apply of these inputs left, unchanged.
+
+    Then applying them again would change nothing, which saves asking the API server by a dry run.
+    Fields that the inputs do not name are others', and those that are ignored may be anything.
+    """
+    _, uid = paths.get(outputs, ("metadata", "uid"))
+    metadata = found["metadata"]
+    if uid != metadata["uid"] or "deletionTimestamp" in metadata:
+        return False
+    return all(
+        any(paths.covers(pattern, path) for pattern in ignored)
+        for path in paths.deviations(live.shape(inputs), outputs, found)
+    )
+
+
+def _repeats(question: Question) -> bool:
+    """Whether the program asks for what it asked for the last time."""
+    return not any(paths.differences(question.old_inputs, question.new_inputs))
 
 
 def _words(path: Path, question: Question, found: Object) -> str:
