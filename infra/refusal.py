@@ -13,7 +13,7 @@ LONGEST_VALUE = 80
 """Characters of a refused value that are shown."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """The safe loader; a key that stands twice is an error instead of a silent choice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -1,6 +1,5 @@
 """One run of the `pulumi` command, followed through its event log: progress, changes, errors."""
 
-import json
 import os
 import subprocess
 import tempfile
@@ -9,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from ci.report import Report
 
@@ -226,7 +227,7 @@ def _follow(events: Path, process: subprocess.Popen[bytes]) -> Iterator[dict[str
             *lines, rest = (rest + fresh).split(b"\n")
             for line in lines:
                 if line.strip():
-                    yield json.loads(line)
+                    yield orjson.loads(line)
         if not ended:
             time.sleep(POLL_SECONDS)
     process.wait()

@@ -1,12 +1,13 @@
 """What `up` would change, project by project, without changing anything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ci.pipeline import stacks
+from ci.pipeline import models, stacks
 from ci.pipeline.steps import Steps
 from ci.pipeline.workplace import Project
+from ci.report import Report
 from infra.environment import Environment
 
 PROJECTS: tuple[Project, ...] = ("platform", "models")
@@ -71,12 +72,16 @@ class Preview:
 def run(env: Environment, steps: Steps) -> Preview:
     """Preview both projects, also before a cluster exists, also where a policy refuses one."""
     stacks.prepare(env)
+    runs: dict[Project, Callable[[Report], stacks.Changes]] = {
+        "platform": stacks.Stack(env, "platform").preview,
+        "models": lambda report: models.preview(env, report),
+    }
     found: dict[str, stacks.Changes] = {}
     refused: dict[str, str] = {}
     for project in PROJECTS:
         with steps.step(f"preview {project}") as report:
             try:
-                found[project] = stacks.Stack(env, project).preview(report)
+                found[project] = runs[project](report)
             except stacks.PolicyError as error:
                 found[project] = error.changes
                 refused[project] = str(error)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ci.pipeline import bento, build, lock, prediction, rollouts, stacks
+from ci.pipeline import bento, build, lock, models, prediction, rollouts, stacks
 from ci.pipeline.steps import Steps
 from ci.report import Report
 from infra import contract
@@ -53,7 +53,7 @@ def deliver(
         try:
             release.write(env, after)
             stacks.prepare(env)
-            stacks.Stack(env, "models").up(report)
+            models.up(env, report, only=[name])
             rollouts.wait(env, name, report, digest)
         except Exception as failure:
             try:
@@ -76,7 +76,7 @@ def promote(env: Environment, name: str, report: Report) -> Release:
         rollouts.wait(env, name, report)
         settled = release.settle(env, name)
         stacks.prepare(env)
-        stacks.Stack(env, "models").up(report)
+        models.up(env, report, only=[name])
         return settled
 
 
@@ -87,7 +87,7 @@ def abort(env: Environment, name: str, report: Report) -> Release:
         rollouts.wait_aborted(env, name, report)
         back = release.abandon(env, name)
         stacks.prepare(env)
-        stacks.Stack(env, "models").up(report)
+        models.up(env, report, only=[name])
         rollouts.wait(env, name, report)
         return back
 
@@ -98,4 +98,4 @@ def _put_back(env: Environment, name: str, before: Release | None, report: Repor
         release.remove(env, name)
     else:
         release.write(env, before)
-    stacks.Stack(env, "models").up(report)
+    models.up(env, report, only=[name])

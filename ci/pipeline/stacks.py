@@ -10,8 +10,11 @@ What may write (`up`, `refresh`, `destroy`) is to be called while holding the en
 import json
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from ci.pipeline import events, workplace
 from ci.pipeline.events import Changes, PolicyError, StackError, Step
@@ -23,6 +26,7 @@ from infra.plugins.kubernetes.cluster import Cluster, Settings
 
 __all__ = [
     "Changes",
+    "Focus",
     "PolicyError",
     "Stack",
     "StackError",
@@ -40,6 +44,22 @@ def engine_environment(env: Environment) -> dict[str, str]:
     return workplace.environment(env)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Focus:
+    """What a run is about: URNs with their children, and how the program hears of it.
+
+    The engine leaves all else as the state has it, also what the program does not register.
+    """
+
+    targets: list[str]
+    variables: dict[str, str]
+
+    @property
+    def options(self) -> list[str]:
+        """As options of `pulumi`."""
+        return ["--target-dependents", *(f"--target={urn}" for urn in self.targets)]
+
+
 class Stack:
     """One stack: the platform of an environment, or its models."""
 
@@ -48,15 +68,15 @@ class Stack:
         self._folder = workplace.FOLDERS[project]
         self._state = workplace.state_file(env, project)
 
-    def preview(self, report: Report) -> Changes:
+    def preview(self, report: Report, focus: Focus | None = None) -> Changes:
         """What `up` would change; changes nothing. Works before the cluster exists."""
         self.unlock()
-        return self._run("preview", [], report)
+        return self._run("preview", [], report, focus)
 
-    def up(self, report: Report) -> Changes:
+    def up(self, report: Report, focus: Focus | None = None) -> Changes:
         """Make the cluster what the program says; finishes what a killed run began."""
         self._settle(report)
-        return self._run("up", ["--yes", "--skip-preview"], report)
+        return self._run("up", ["--yes", "--skip-preview"], report, focus)
 
     def refresh(self, report: Report) -> Changes:
         """Take over into the state what the cluster has."""
@@ -83,16 +103,25 @@ class Stack:
         found: dict[str, Any] = json.loads(done.stdout or "{}")
         return found
 
-    def resources(self) -> int:
-        """How many resources the state has."""
-        return len(self._latest().get("resources") or [])
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources of the state, secrets encrypted; a parent stands before its children."""
+        return list(self._latest().get("resources") or [])
 
-    def _run(self, verb: str, options: list[str], report: Report) -> Changes:
-        run = events.Run(total=self.resources(), report=report)
+    def unfinished(self) -> bool:
+        """Whether a killed run left operations whose outcome nobody knows."""
+        return bool(self._latest().get("pending_operations"))
+
+    def _run(
+        self, verb: str, options: list[str], report: Report, focus: Focus | None = None
+    ) -> Changes:
+        run = events.Run(total=len(self.resources()), report=report)
+        if focus is not None:
+            options = [*options, *focus.options]
         command = self._command(verb, *options, "--non-interactive", "--color", "never", "--diff")
         log = workplace.state(self._env) / "logs" / f"pulumi-{verb}-{self._project}.log"
         report(f"{verb} {self._project}", 0, 0)
-        events.run(command, self._folder, workplace.environment(self._env), run, log)
+        variables = workplace.environment(self._env) | (focus.variables if focus else {})
+        events.run(command, self._folder, variables, run, log)
         for warning in dict.fromkeys(run.warnings):
             remark(report, f"warning: {warning}")
         return run.changes
@@ -148,7 +177,7 @@ class Stack:
 
     def _latest(self) -> dict[str, Any]:
         try:
-            document = json.loads(self._state.read_text())
+            document = orjson.loads(self._state.read_bytes())
         except FileNotFoundError:
             return {}
         latest: dict[str, Any] = document.get("checkpoint", {}).get("latest") or {}

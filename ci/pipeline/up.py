@@ -11,6 +11,7 @@ from ci.pipeline import (
     engine,
     hosts,
     lock,
+    models,
     prediction,
     preview,
     rollouts,
@@ -63,9 +64,9 @@ def _run(env: Environment, steps: Steps) -> Outcome:
             changed.append(name)
     else:
         with steps.step("models") as report:
-            changed += _words("models", stacks.Stack(env, "models").up(report))
-            for one in release.releases(env):
-                rollouts.wait(env, one.name, report)
+            changed += _words("models", models.up(env, report))
+            names = [one.name for one in release.releases(env)]
+            rollouts.wait_for_all(env, dict.fromkeys(names), report)
     with steps.step("prediction") as report:
         answers = _answers(env, report)
     return Outcome(changed=changed, answers=answers)
@@ -96,5 +97,5 @@ def _words(project: str, changes: stacks.Changes) -> list[str]:
 
 
 def _answers(env: Environment, report: Report) -> dict[str, prediction.Answer]:
-    facts = contract.load(env)
-    return {one.name: prediction.proven(facts, one.name, report) for one in release.releases(env)}
+    names = [one.name for one in release.releases(env)]
+    return prediction.all_proven(contract.load(env), names, report) if names else {}

@@ -1,32 +1,13 @@
 """ModelService: one model behind the gateway, from its pods to its paths."""
 
-from dataclasses import dataclass
-
 import pulumi
 from pulumi_kubernetes import apiextensions, autoscaling, core, meta, policy
 
-from infra import refusal
-from infra.contract import Contract, Pool
-from infra.environment import Environment
 from infra.models import labels, routes, upkeep, workload
-from infra.models.release import Release, releases
-from infra.platform import spaces
+from infra.models.wanted import ModelServiceArgs
 
 ROLLOUTS = "argoproj.io/v1alpha1"
 TRAEFIK = "traefik.io/v1alpha1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelServiceArgs:
-    """A release, and the facts of the cluster that its pods depend on."""
-
-    release: Release
-    image: str
-    """By digest, as nodes pull it."""
-    environment: str
-    pool: Pool
-    pull_secret: str | None
-    """Name of the Secret with which pods pull; None where nodes may by themselves."""
 
 
 class ModelService(pulumi.ComponentResource):
@@ -38,6 +19,8 @@ class ModelService(pulumi.ComponentResource):
     """
 
     path: pulumi.Output[str]
+    key: pulumi.Output[str]
+    """What its objects were made from; known when all of them are what it says."""
 
     def __init__(
         self, name: str, args: ModelServiceArgs, opts: pulumi.ResourceOptions | None = None
@@ -99,13 +82,13 @@ class ModelService(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[split]),
         )
-        autoscaling.v2.HorizontalPodAutoscaler(
+        scaling = autoscaling.v2.HorizontalPodAutoscaler(
             f"{name}-scaling",
             metadata=metadata(model),
             spec=upkeep.scaling(release),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[rollout]),
         )
-        policy.v1.PodDisruptionBudget(
+        disruption = policy.v1.PodDisruptionBudget(
             f"{name}-disruption",
             metadata=metadata(model),
             spec=upkeep.disruption(model),
@@ -125,7 +108,7 @@ class ModelService(pulumi.ComponentResource):
                 ("retry", routes.retry_name(model), routes.retry()),
             )
         ]
-        apiextensions.CustomResource(
+        paths = apiextensions.CustomResource(
             f"{name}-paths",
             api_version=TRAEFIK,
             kind="IngressRoute",
@@ -134,43 +117,6 @@ class ModelService(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[split, *middlewares]),
         )
         self.path = pulumi.Output.from_input(f"/{model}/")
-        self.register_outputs({"path": self.path})
-
-
-def wanted(environment: Environment, facts: Contract) -> list[ModelServiceArgs]:
-    """What should run in an environment.
-
-    Raises RunError with a refusal's words, which Pulumi shows without a stack trace.
-    """
-    try:
-        return [arguments(release, facts) for release in releases(environment)]
-    except refusal.Refusal as refused:
-        raise pulumi.RunError(str(refused)) from refused
-
-
-def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
-    """What a release needs in this cluster; raises Refusal when its pool cannot hold it."""
-    try:
-        pool = facts.pool(release.pool)
-    except KeyError:
-        known = ", ".join(pool.kind for pool in facts.pools)
-        raise refusal.Refusal(
-            f"release {release.name}: pool",
-            release.pool,
-            f"environment {facts.environment} has no such pool",
-            f"It has: {known}. Change serving.pool in bentos/{release.name}.yaml, or add the pool.",
-        ) from None
-    if release.gpus > pool.gpus_per_node:
-        raise refusal.Refusal(
-            f"release {release.name}: gpus",
-            release.gpus,
-            f"a node of pool {pool.name} has {pool.gpus_per_node}, and a pod runs on one node",
-            f"Set serving.gpus in bentos/{release.name}.yaml to at most {pool.gpus_per_node}.",
-        )
-    return ModelServiceArgs(
-        release=release,
-        image=f"{facts.registry.pull}/{release.name}@{release.digest}",
-        environment=facts.environment,
-        pool=pool,
-        pull_secret=spaces.PULL_SECRET if facts.registry.pulled_by == "password" else None,
-    )
+        made = [*services, transport, split, rollout, scaling, disruption, *middlewares, paths]
+        self.key = pulumi.Output.all(*(one.id for one in made)).apply(lambda _: args.key)
+        self.register_outputs({"path": self.path, "key": self.key})

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.pipeline import rollouts, stacks
+from ci.pipeline import rollouts, stacks, trouble
 from ci.pipeline.rollouts import RolloutFailed
 from ci.pipeline.stacks import Changes, Stack
 from ci.report import Report, silent
@@ -340,7 +340,7 @@ def test_a_release_that_cannot_start_is_named_and_leaves_the_requests_where_they
     here: Environment, server: ApiServer, kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubelet.broken = digest("e")
-    monkeypatch.setattr(rollouts, "HOPELESS_S", 2.0)
+    monkeypatch.setattr(trouble, "HOPELESS_S", 2.0)
     stable = releasing.read(here, "digits")
     assert stable is not None
 

@@ -50,13 +50,10 @@ def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
 def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
 
-    class Stack:
-        def __init__(self, env: Environment, project: str) -> None:
-            self.project = project
-
-        def up(self, report: object) -> None:
-            current = release.read(env, "digits")
-            world.act(f"up {self.project} with {current.version if current else 'nothing'}")
+    def up(env: Environment, report: object, *, only: list[str]) -> None:
+        assert only == ["digits"], "a ship touches its own model alone"
+        current = release.read(env, "digits")
+        world.act(f"up models with {current.version if current else 'nothing'}")
 
     def push(*_: object) -> str:
         world.act("push")
@@ -70,7 +67,8 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
             push=push,
             release=lambda built, digest: made(digest, "2.0.0"),
         ),
-        "stacks": SimpleNamespace(prepare=lambda _: None, Stack=Stack),
+        "stacks": SimpleNamespace(prepare=lambda _: None),
+        "models": SimpleNamespace(up=up),
         "rollouts": SimpleNamespace(wait=lambda *_: world.act("wait")),
         "prediction": SimpleNamespace(proven=lambda *_: world.act("predict")),
     }

@@ -48,12 +48,22 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
             world.done.append(f"up {self.project}")
             return SimpleNamespace(**world.changes[self.project])
 
+    def models_up(env: Environment, report: object) -> SimpleNamespace:
+        return Stack(env, "models").up(report)
+
     def deliver(env: Environment, name: str, **_: object) -> None:
         world.done.append(f"ship {name}")
         world.released.append(name)
 
     def bento(name: str) -> SimpleNamespace:
         return SimpleNamespace(default=name == "digits")
+
+    def waits(_: Environment, digests: dict[str, None], report: object) -> None:
+        world.done.append(f"wait for {' and '.join(digests)}")
+
+    def answers(facts: object, names: list[str], report: object) -> dict[str, None]:
+        world.done.append(f"ask {' and '.join(names)}")
+        return dict.fromkeys(names)
 
     replaced: dict[str, Any] = {
         "doctor": SimpleNamespace(require=does("machine")),
@@ -63,11 +73,12 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
         "credentials": SimpleNamespace(ensure=does("credentials")),
         "hosts": SimpleNamespace(agrees=lambda _: world.agrees, up=does("hosts")),
         "stacks": SimpleNamespace(prepare=lambda _: None, Stack=Stack),
+        "models": SimpleNamespace(up=models_up),
         "ship": SimpleNamespace(deliver=deliver),
         "bento": SimpleNamespace(names=lambda: ["digits", "wine"], load=bento),
-        "rollouts": SimpleNamespace(wait=does("wait")),
+        "rollouts": SimpleNamespace(wait_for_all=waits),
         "contract": SimpleNamespace(load=lambda _: None),
-        "prediction": SimpleNamespace(proven=does("predict")),
+        "prediction": SimpleNamespace(all_proven=answers),
         "release": SimpleNamespace(
             releases=lambda _: [SimpleNamespace(name=name) for name in world.released]
         ),
@@ -128,4 +139,4 @@ def test_up_ends_with_a_prediction_of_every_released_model(env: Environment, wor
     world.released = ["digits", "wine"]
 
     assert list(run(env).answers) == ["digits", "wine"]
-    assert world.done[-2:] == ["predict", "predict"]
+    assert world.done[-2:] == ["wait for digits and wine", "ask digits and wine"]

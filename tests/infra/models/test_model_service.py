@@ -9,8 +9,10 @@ from infra import refusal
 from infra.contract import Contract
 from infra.environment import Environment
 from infra.models import release as releasing
-from infra.models.model_service import ModelService, arguments, wanted
+from infra.models.model_service import ModelService
 from infra.models.release import Release
+from infra.models.wanted import arguments, wanted
+from infra.platform import site
 from tests.infra.conftest import Engine
 
 
@@ -293,7 +295,7 @@ def test_an_unsound_release_ends_the_program_without_a_stack_trace(
 ) -> None:
     releasing.write(here, release).write_text("colour: red")
 
-    with pytest.raises(pulumi.RunError, match=r"digits\.yaml"):
+    with pytest.raises(pulumi.RunError, match=r"digits\.yaml"), site.refusals():
         wanted(here, facts)
 
 

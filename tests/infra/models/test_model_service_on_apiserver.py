@@ -11,8 +11,9 @@ import yaml
 from ci.toolchain import manifest, store
 from infra.contract import Contract
 from infra.models import release as releasing
-from infra.models.model_service import ModelService, arguments
+from infra.models.model_service import ModelService
 from infra.models.release import Release
+from infra.models.wanted import arguments
 from tests.infra.conftest import Engine
 from tests.infra.plugins.apiserver import ApiServer, running
 
