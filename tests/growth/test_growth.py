@@ -172,5 +172,7 @@ def test_a_run_that_failed_is_done_again_by_the_next(here: Environment, server: 
     changes = models.up(here, silent)
 
     made = {step.name for step in changes.steps if "kubernetes:" in step.urn}
-    assert made == {"Middleware m020-retry", "IngressRoute m020-paths"}
+    # The first run may have been stopped before it came to others of the service.
+    assert made >= {"Middleware m020-retry", "IngressRoute m020-paths"}
+    assert all(" m020-" in name for name in made)
     assert models.up(here, silent).none

@@ -17,6 +17,7 @@ from infra import environment, places, refusal
 from infra.environment import Environment
 from tests.infra.plugins.apiserver import ApiServer
 from tests.infra.plugins.conftest import kubelet, server
+from tests.infra.policy import cases
 
 __all__ = ["server"]
 
@@ -248,7 +249,7 @@ for name in {names!r}:
 kubernetes.core.v1.Pod(
     "{prefix}-pod",
     metadata={{"name": "{prefix}-pod"}},
-    spec={{"containers": [{{"name": "main", "image": "example.test/app:1"}}]}},
+    spec={pod!r},
     opts=opts,
 )
 pulumi.export("answer", pulumi.Output.secret({value!r}))
@@ -278,6 +279,7 @@ class Project:
             names=[f"{self.prefix}-{name}" for name in names],
             value=value,
             prefix=self.prefix,
+            pod=cases.GOOD,
         )
         (self.folder / "__main__.py").write_text(text)
 
