@@ -100,7 +100,7 @@ def test_a_host_pulls_from_the_environments_registry_and_trusts_it(
     env: Environment, kubectl: Kubectl
 ) -> None:
     """Without the pull account the registry refuses; it is reached by name and believed first."""
-    pod = _pod("registry.modelyard.internal/absent:1")
+    pod = _pod(f"registry.modelyard.internal/absent@sha256:{0:064}")
     pod["metadata"] = {"name": "puller", "namespace": "default"}
     kubectl("apply", "--filename", "-", text=json.dumps(pod))
     message = ""
