@@ -99,6 +99,9 @@ class Contract(Part):
     """By use: tracking, events."""
     artifacts: str | None = None
     """Where artifacts lie, as a URL."""
+    guards: Literal["cluster", "own"] = "own"
+    """Which namespaces the admission policies judge: all but the system's, or only the platform's
+    own, on a cluster that other teams use too."""
     kubelets_certified: bool = False
     """Whether kubelets serve certificates that the cluster's own CA signed."""
     promised: bool = False
@@ -131,6 +134,7 @@ def promised(environment: Environment) -> Contract:
         "node_cidr": network.hosts,
         "images": {},
         "crds": {},
+        "guards": "own" if environment.cluster.substrate == "existing" else "cluster",
         "promised": True,
     }
     own = promise.in_account(environment, environment.aws) if environment.aws else None

@@ -35,7 +35,7 @@ def comment(preview: Preview, artifact: str) -> str:
         return whole
     ending = (
         "\n> **Cut here**: the text is longer than a comment may be. "
-        f"All of it is in the artifact `{artifact}`.\n"
+        f"All of it is in `full.md` of the artifact `{artifact}`.\n"
     )
     left = LIMIT - len(ending.encode())
     kept: list[str] = []
@@ -68,12 +68,12 @@ def _blocks(preview: Preview, longest: int | None) -> Iterator[str]:
         yield f"### Refused by policy ({len(violations)})\n"
         yield from map(_violation, violations)
     for op, heading in ORDER.items():
+        if op == "create" and costs.lines:
+            yield _table(costs)  # before what is longest, and cut first
         found = list(preview.steps(op))
         if found:
             yield f"### {heading} ({len(found)})\n"
             yield from (_step(project, step, longest) for project, step in found)
-    if costs.lines:
-        yield _table(costs)
     unchanged = [
         f"- {project}: {_markdown_name(urn)}"
         for project, changes in preview.projects.items()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ci.pipeline import events, workplace
 from ci.pipeline.events import Changes, PolicyError, Run, Step
-from ci.pipeline.preview import PROJECTS, Preview
+from ci.pipeline.preview import Preview
 from ci.pipeline.steps import Steps
 from ci.pipeline.workplace import Project
 from ci.report import Report
@@ -54,7 +54,7 @@ def run(env: Environment, steps: Steps, against: str | None = None) -> Preview:
                     before[project] = _graph(env, project, root, report, guarded=False)
     found: dict[str, Changes] = {}
     refused: dict[str, str] = {}
-    for project in PROJECTS:
+    for project in workplace.projects(env):
         with steps.step(f"preview {project}") as report:
             try:
                 after = _graph(env, project, places.REPOSITORY, report)
@@ -63,7 +63,8 @@ def run(env: Environment, steps: Steps, against: str | None = None) -> Preview:
         found[project] = difference(before.get(project, Changes()), after) if against else after
     steps.remember()
     text = COMPARED.format(against=against) if against else ALONE
-    return Preview(env.name, found, refused, offline=text)
+    region = env.aws.region if env.aws else None
+    return Preview(env.name, found, refused, region, text)
 
 
 def difference(before: Changes, after: Changes) -> Changes:
@@ -130,7 +131,7 @@ def _projects(env: Environment, root: Path) -> list[Project]:
     folders = workplace.FOLDERS
     return [
         project
-        for project in PROJECTS
+        for project in workplace.projects(env)
         if (root / folders[project].relative_to(places.REPOSITORY) / "Pulumi.yaml").is_file()
     ]
 

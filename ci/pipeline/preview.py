@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ci.pipeline import models, stacks
+from ci.pipeline import models, stacks, workplace
 from ci.pipeline.steps import Steps
 from ci.pipeline.workplace import Project
 from ci.report import Report
 from infra.environment import Environment
 
-PROJECTS: tuple[Project, ...] = ("platform", "models")
 KINDS = ("create", "update", "replace", "delete", "same")
 
 
@@ -70,15 +69,16 @@ class Preview:
 
 
 def run(env: Environment, steps: Steps) -> Preview:
-    """Preview both projects, also before a cluster exists, also where a policy refuses one."""
+    """Preview all projects, also before a cluster exists, also where a policy refuses one."""
     stacks.prepare(env)
     runs: dict[Project, Callable[[Report], stacks.Changes]] = {
+        "foundation": stacks.Stack(env, "foundation").preview,
         "platform": stacks.Stack(env, "platform").preview,
         "models": lambda report: models.preview(env, report),
     }
     found: dict[str, stacks.Changes] = {}
     refused: dict[str, str] = {}
-    for project in PROJECTS:
+    for project in workplace.projects(env):
         with steps.step(f"preview {project}") as report:
             try:
                 found[project] = runs[project](report)
@@ -86,4 +86,4 @@ def run(env: Environment, steps: Steps) -> Preview:
                 found[project] = error.changes
                 refused[project] = str(error)
     steps.remember()
-    return Preview(env.name, found, refused)
+    return Preview(env.name, found, refused, region=env.aws.region if env.aws else None)

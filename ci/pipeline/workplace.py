@@ -22,17 +22,27 @@ from ci.toolchain import modulefiles, provide, supply
 from infra import places, refusal
 from infra.environment import Environment
 
-Project = Literal["platform", "models"]
+Project = Literal["foundation", "platform", "models"]
 FOLDERS: dict[Project, Path] = {
+    "foundation": places.REPOSITORY / "infra" / "foundation",
     "platform": places.REPOSITORY,
     "models": places.REPOSITORY / "infra" / "models",
 }
-NAMES: dict[Project, str] = {"platform": "modelyard", "models": "modelyard-models"}
+NAMES: dict[Project, str] = {
+    "foundation": "modelyard-foundation",
+    "platform": "modelyard",
+    "models": "modelyard-models",
+}
 STAND_IN = "stand-in"
 
 _SALT = re.compile(r"^encryptionsalt: *(\S+) *\n?", re.MULTILINE)
 # Linux cuts a longer #! line off.
 SHEBANG_MAX = 120
+
+
+def projects(env: Environment) -> tuple[Project, ...]:
+    """The projects of an environment, each built on those before it."""
+    return ("foundation", "platform", "models") if env.aws else ("platform", "models")
 
 
 def state(env: Environment) -> Path:
@@ -102,7 +112,7 @@ def prepare(env: Environment) -> None:
     commands(folder / "bin", supply.resolve(env))
     without_debug_log(folder / "pulumi-home")
     provider(folder / "pulumi-home")
-    for project in FOLDERS:
+    for project in projects(env):
         stack(env, project)
 
 

@@ -68,7 +68,7 @@ def command(
     if json_:
         say.document(found.document())
     elif format_ is Format.MARKDOWN:
-        print(markdown.comment(found, f"preview-{env}"))
+        print(markdown.comment(found, f"{'offline' if without else 'live'}-{env}"))
     else:
         _tell(found)
     for text in found.refused.values():

@@ -22,9 +22,9 @@ from pulumi_kubernetes.meta.v1 import (
 
 from infra.contract import Contract
 from infra.platform import pods
-from infra.policy import admission, exemptions, rules
-from infra.policy.exemptions import Exemption
-from infra.policy.rules import WorkloadRule
+from infra.policy import admission, exemptions, workload_rules
+from infra.policy.exemptions import Place
+from infra.policy.workload_rules import WorkloadRule
 
 COMPONENT = "admission"
 
@@ -48,13 +48,20 @@ class Admission(pulumi.ComponentResource):
     ) -> None:
         super().__init__("modelyard:platform:Admission", name, None, opts)
         spared = exemptions.load()
-        for rule in rules.RULES:
+        for rule in workload_rules.RULES:
             meta = pods.meta(args.contract, COMPONENT, None, f"modelyard-{rule.name}")
-            self._guard(name, meta, rule, [one for one in spared if one.rule == rule.name])
+            places = [one.where for one in spared if one.rule == rule.name]
+            exempt = [one for one in places if isinstance(one, Place)]
+            self._guard(name, meta, rule, exempt, _namespaces(args.contract))
         self.register_outputs({})
 
     def _guard(
-        self, name: str, meta: ObjectMetaArgs, rule: WorkloadRule, spared: list[Exemption]
+        self,
+        name: str,
+        meta: ObjectMetaArgs,
+        rule: WorkloadRule,
+        spared: list[Place],
+        namespaces: LabelSelectorRequirementArgs,
     ) -> None:
         policy = ValidatingAdmissionPolicy(
             f"{name}-{rule.name}",
@@ -66,7 +73,7 @@ class Admission(pulumi.ComponentResource):
                     MatchConditionArgs(name="changed", expression=admission.CHANGED),
                     *(
                         MatchConditionArgs(
-                            name=f"spares-{one.where.namespace}-{one.where.name}",
+                            name=f"spares-{one.namespace}-{one.name}",
                             expression=admission.excepted(one),
                         )
                         for one in spared
@@ -93,19 +100,22 @@ class Admission(pulumi.ComponentResource):
                 policy_name=policy.metadata.name,
                 validation_actions=["Deny"],
                 match_resources=MatchResourcesArgs(
-                    namespace_selector=LabelSelectorArgs(
-                        match_expressions=[
-                            LabelSelectorRequirementArgs(
-                                key="kubernetes.io/metadata.name",
-                                operator="NotIn",
-                                values=list(admission.SYSTEM_NAMESPACES),
-                            )
-                        ]
-                    )
+                    namespace_selector=LabelSelectorArgs(match_expressions=[namespaces])
                 ),
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _namespaces(contract: Contract) -> LabelSelectorRequirementArgs:
+    """Where the rules hold: nowhere among other teams' workloads."""
+    if contract.guards == "own":
+        return LabelSelectorRequirementArgs(key=admission.OWN, operator="Exists")
+    return LabelSelectorRequirementArgs(
+        key="kubernetes.io/metadata.name",
+        operator="NotIn",
+        values=list(admission.SYSTEM_NAMESPACES),
+    )
 
 
 def _matched() -> list[NamedRuleWithOperationsArgs]:

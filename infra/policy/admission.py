@@ -3,10 +3,13 @@
 No pulumi here: infra/platform/admission.py makes the objects of it.
 """
 
-from infra.policy.exemptions import Exemption
+from infra.policy.exemptions import Place
 
 # kubeadm's and the cluster's own parts, which Ansible or a cloud answers for.
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+
+# Label of the platform's own namespaces.
+OWN = "modelyard.dev/environment"
 
 RESOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("", ("pods", "pods/ephemeralcontainers", "replicationcontrollers")),
@@ -31,8 +34,7 @@ VARIABLES = {
 CHANGED = "request.operation != 'UPDATE' || dyn(object.spec) != dyn(oldObject.spec)"
 
 
-def excepted(exemption: Exemption) -> str:
-    """A condition under which a rule is asked at all: the object is not the exempted one."""
-    place = exemption.where
+def excepted(place: Place) -> str:
+    """A condition under which a rule is asked at all: the object is not of the exempted place."""
     label = "object.metadata.?labels[?'app.kubernetes.io/name'].orValue('')"
     return f"!(request.namespace == '{place.namespace}' && {label} == '{place.name}')"

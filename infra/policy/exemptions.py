@@ -20,11 +20,17 @@ class Place(BaseModel, extra="forbid", frozen=True):
     name: DnsLabel
 
 
+class Resource(BaseModel, extra="forbid", frozen=True):
+    """One resource of an account, by its name in the program."""
+
+    resource: Annotated[str, Field(min_length=1)]
+
+
 class Exemption(BaseModel, extra="forbid", frozen=True):
-    """One component that one rule spares until a day, that day included."""
+    """What one rule spares until a day, that day included."""
 
     rule: DnsLabel
-    where: Place
+    where: Place | Resource
     reason: Annotated[str, Field(min_length=20)]
     until: datetime.date
 
@@ -32,8 +38,10 @@ class Exemption(BaseModel, extra="forbid", frozen=True):
         """Whether its end has passed."""
         return today > self.until
 
-    def covers(self, rule: str, inputs: dict[str, Any]) -> bool:
-        """Whether it is about this rule and object. An unknown namespace may be the right one."""
+    def covers(self, rule: str, name: str, inputs: dict[str, Any]) -> bool:
+        """Whether it is about this rule and resource. An unknown namespace may be the right one."""
+        if isinstance(self.where, Resource):
+            return (self.rule, self.where.resource) == (rule, name)
         namespace = at(inputs, "metadata", "namespace")
         return (
             self.rule == rule

@@ -1,6 +1,7 @@
 """The rules as policies of pulumi-policy: what the engine asks for every resource."""
 
 import datetime
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,16 @@ from pulumi_policy import (
     ReportViolation,
     ResourceValidationArgs,
     ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
 )
 from pulumi_policy.proxy import UnknownValueError
 
-from infra.policy import exemptions, rules, workloads
+from infra.policy import account_rules, exemptions, workload_rules, workloads
+from infra.policy.account_rules import AccountRule, Asked, Companion
 from infra.policy.exemptions import Exemption
-from infra.policy.inputs import UNKNOWN
-from infra.policy.rules import WorkloadRule
+from infra.policy.inputs import UNKNOWN, at
+from infra.policy.workload_rules import WorkloadRule
 
 NAME = "modelyard"
 # They make no pods, and are too large to unpack for each rule.
@@ -25,7 +29,11 @@ DEFINITION = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
 
 def policies(spared: Sequence[Exemption], today: datetime.date) -> list[Policy]:
     """All policies. Each is mandatory: the engine ends with an error where one is broken."""
-    return [_for_workloads(rule, spared, today) for rule in rules.RULES]
+    return [
+        *(_for_workloads(rule, spared, today) for rule in workload_rules.RULES),
+        *(_for_accounts(rule, spared, today) for rule in account_rules.RULES),
+        *(_for_companions(rule, spared, today) for rule in account_rules.COMPANIONS),
+    ]
 
 
 def here() -> list[Policy]:
@@ -49,23 +57,98 @@ def _taken(values: Any, key: Any) -> Any:
         return UNKNOWN
 
 
+class _Judge:
+    """Tells the faults that one rule finds, unless an exemption spares the resource."""
+
+    def __init__(
+        self, rule: str, remedy: str, spared: Sequence[Exemption], today: datetime.date
+    ) -> None:
+        self._rule, self._remedy, self._today = rule, remedy, today
+        self._spared = [one for one in spared if one.rule == rule]
+
+    def words(self, faults: list[str], name: str, inputs: dict[str, Any]) -> str | None:
+        covering = [one for one in self._spared if one.covers(self._rule, name, inputs)]
+        if not faults or any(not one.over(self._today) for one in covering):
+            return None
+        ended = [f"Its exemption ended on {one.until}." for one in covering]
+        return "\n".join([*faults, *ended, self._remedy])
+
+
 def _for_workloads(
     rule: WorkloadRule, spared: Sequence[Exemption], today: datetime.date
 ) -> ResourceValidationPolicy:
+    judge = _Judge(rule.name, rule.remedy, spared, today)
+
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         kind = args.resource_type
         if not kind.startswith("kubernetes:") or kind == DEFINITION:
             return
         inputs = plain(args.props)
         found = workloads.pod(inputs)
-        faults = rule.faults(found) if found else []
-        covering = [one for one in spared if one.covers(rule.name, inputs)]
-        if not faults or any(not one.over(today) for one in covering):
-            return
-        ended = [f"Its exemption ended on {one.until}." for one in covering]
-        report("\n".join([*faults, *ended, rule.remedy]), None)
+        if words := judge.words(rule.faults(found) if found else [], args.name, inputs):
+            report(words, None)
 
     return ResourceValidationPolicy(
+        name=rule.name,
+        description=rule.says,
+        validate=validate,
+        enforcement_level=EnforcementLevel.MANDATORY,
+    )
+
+
+def _for_accounts(
+    rule: AccountRule, spared: Sequence[Exemption], today: datetime.date
+) -> ResourceValidationPolicy:
+    judge = _Judge(rule.name, rule.remedy, spared, today)
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if not args.resource_type.startswith("aws:"):
+            return
+        inputs = plain(args.props)
+        asked = Asked(
+            kind=args.resource_type,
+            inputs=inputs,
+            default_tags=_default_tags(args),
+            environment=args.urn.split(":")[2],
+        )
+        if words := judge.words(rule.faults(asked), args.name, inputs):
+            report(words, None)
+
+    return ResourceValidationPolicy(
+        name=rule.name,
+        description=rule.says,
+        validate=validate,
+        enforcement_level=EnforcementLevel.MANDATORY,
+    )
+
+
+def _default_tags(args: ResourceValidationArgs) -> Any:
+    """Tags that the provider gives to all that it makes. Providers get objects as JSON."""
+    given = plain(args.provider.props).get("defaultTags") if args.provider else None
+    return at(json.loads(given) if isinstance(given, str) else given, "tags")
+
+
+def _for_companions(
+    rule: Companion, spared: Sequence[Exemption], today: datetime.date
+) -> StackValidationPolicy:
+    judge = _Judge(rule.name, rule.remedy, spared, today)
+
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        companions = [one for one in args.resources if one.resource_type == rule.needs]
+        named = {
+            found.urn
+            for one in companions
+            for found in (one.property_dependencies.get(rule.by, []) if rule.by else [])
+        }
+        for one in args.resources:
+            if one.resource_type != rule.of or one.urn in named:
+                continue
+            if rule.by is None and companions:
+                continue
+            if words := judge.words([f"{one.name} has none"], one.name, {}):
+                report(words, one.urn)
+
+    return StackValidationPolicy(
         name=rule.name,
         description=rule.says,
         validate=validate,

@@ -11,8 +11,9 @@ from infra.policy.inputs import UNKNOWN, at, items
 
 Pod = dict[str, Any]
 
-GPU_POOL = ("modelyard.dev/kind", "gpu")
-"""Label of the nodes of every GPU pool (infra/contract.py)."""
+KIND = "modelyard.dev/kind"
+ACCELERATED = ("gpu", "neuron")
+"""Label of nodes, and its values on those of accelerator pools (infra/contract.py)."""
 ACCELERATORS = r"^(nvidia\.com|amd\.com|gpu\.intel\.com|habana\.ai|aws\.amazon\.com)/"
 """Resources that device plugins advertise: GPUs, their slices, Neuron cores."""
 DIGEST = r"@sha256:[0-9a-f]{64}$"
@@ -121,8 +122,7 @@ def _looseness(found: Pod, container: dict[str, Any]) -> list[str]:
 
 def gpus(found: Pod) -> list[str]:
     """GPUs that are asked for outside a GPU pool."""
-    key, kind = GPU_POOL
-    if at(found, "nodeSelector") is UNKNOWN or at(found, "nodeSelector", key) in (kind, UNKNOWN):
+    if at(found, "nodeSelector", KIND) in (*ACCELERATED, UNKNOWN):
         return []
     return [
         f"{name}: asks for {resource}"

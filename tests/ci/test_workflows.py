@@ -73,3 +73,12 @@ def test_no_credentials_of_git_stay_in_the_checkout(name: str) -> None:
 
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_a_comment_names_the_artifact_that_its_workflow_keeps() -> None:
+    uploads = [step for step in steps("preview.yml") if "upload-artifact@" in step.get("uses", "")]
+
+    assert [step["with"]["name"] for step in uploads] == [
+        "offline-${{ matrix.environment }}",
+        "live-${{ matrix.environment }}",
+    ]

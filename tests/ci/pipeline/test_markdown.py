@@ -119,7 +119,7 @@ def test_a_comment_is_cut_at_a_resource_and_names_the_artifact_with_the_rest() -
 
     assert len(markdown.full(many).encode()) > markdown.LIMIT
     assert len(comment.encode()) <= markdown.LIMIT
-    assert comment.rstrip().endswith("All of it is in the artifact `preview-test`.")
+    assert comment.rstrip().endswith("`full.md` of the artifact `preview-test`.")
     assert comment.count("<details") == comment.count("</details>")
     assert comment.count("```") % 2 == 0
 

@@ -171,5 +171,10 @@ ALLOWED = [
         lambda pod: pod.update(volumes=[{"name": "s", "secret": {"secretName": "s"}}]),
     ),
     Case("gpus-in-gpu-pools", "a GPU in a GPU pool", lambda pod: gpus(pod, pool="gpu")),
+    Case(
+        "gpus-in-gpu-pools",
+        "a Neuron core in its pool",
+        lambda pod: gpus(pod, "aws.amazon.com/neuron", pool="neuron"),
+    ),
     Case("gpus-in-gpu-pools", "no GPU in a GPU pool", lambda pod: pod.update(nodeSelector={})),
 ]

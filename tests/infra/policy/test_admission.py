@@ -12,7 +12,7 @@ import pytest
 
 from infra import contract, environment
 from infra.platform.admission import Admission, AdmissionArgs
-from infra.policy import rules
+from infra.policy import workload_rules
 from tests.infra.conftest import Engine
 from tests.infra.plugins.apiserver import ApiServer, binary, own_environment, running
 from tests.infra.policy.cases import ALLOWED, GOOD, REFUSED, Case, main
@@ -36,10 +36,10 @@ MAKERS = {
 }
 
 
-def objects() -> list[dict[str, Any]]:
+def objects(**facts_: Any) -> list[dict[str, Any]]:
     """What the platform's component registers, on an engine that only records."""
     engine = Engine()
-    facts = contract.promised(environment.load("local"))
+    facts = contract.promised(environment.load("local")).model_copy(update=facts_)
     engine.run(lambda: Admission("admission", AdmissionArgs(contract=facts)))
     return [one.inputs for one in engine.registered if "kind" in one.inputs]
 
@@ -86,11 +86,21 @@ def kubectl(server: ApiServer, *arguments: str, text: str = "") -> subprocess.Co
 
 
 def test_there_is_a_policy_with_its_binding_for_every_rule() -> None:
-    names = sorted(f"modelyard-{rule.name}" for rule in rules.RULES)
+    names = sorted(f"modelyard-{rule.name}" for rule in workload_rules.RULES)
     made = objects()
 
     for kind in COLLECTIONS:
         assert sorted(one["metadata"]["name"] for one in made if one["kind"] == kind) == names
+
+
+def test_on_a_cluster_of_others_only_our_own_namespaces_are_judged() -> None:
+    own = {"key": "modelyard.dev/environment", "operator": "Exists"}
+
+    for facts, wanted in (({"guards": "own"}, own), ({}, None)):
+        for one in objects(**facts):
+            if one["kind"] == "ValidatingAdmissionPolicyBinding":
+                (found,) = one["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+                assert (found == own) is (wanted == own)
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)

@@ -8,7 +8,7 @@ import pytest
 from pulumi_policy import ResourceValidationArgs, ResourceValidationPolicy
 from pulumi_policy.policy import PolicyCustomTimeouts, PolicyResourceOptions
 
-from infra.policy import exemptions, pack, rules
+from infra.policy import account_rules, exemptions, pack, workload_rules
 from infra.policy.exemptions import Exemption, Place
 from infra.refusal import Refusal
 from tests.infra.policy.cases import REFUSED, Case
@@ -37,8 +37,10 @@ def said(
     options = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [])
     props = {"kind": "Pod", "metadata": metadata, "spec": case.pod()}
     for policy in pack.policies([SPARED], today):
-        assert isinstance(policy, ResourceValidationPolicy)
-        args = ResourceValidationArgs(kind, props, "urn", "name", options, None)
+        if not isinstance(policy, ResourceValidationPolicy):
+            continue
+        urn = f"urn:pulumi:dev::modelyard::{kind}::name"
+        args = ResourceValidationArgs(kind, props, urn, "name", options, None)
 
         def report(message: str, _urn: str | None = None, rule: str = policy.name) -> None:
             found[rule] = message
@@ -74,11 +76,15 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do() -> None:
 
 
 def test_only_kubernetes_objects_are_looked_into_for_pods() -> None:
-    assert said(CASE, name="another", kind="aws:batch/jobDefinition:JobDefinition") == {}
+    found = said(CASE, name="another", kind="aws:batch/jobDefinition:JobDefinition")
+
+    assert not set(found) & {rule.name for rule in workload_rules.RULES}
 
 
 def test_every_exemption_of_the_repository_is_about_a_rule_that_exists() -> None:
-    assert {one.rule for one in exemptions.load()} <= {rule.name for rule in rules.RULES}
+    known = (*workload_rules.RULES, *account_rules.RULES, *account_rules.COMPANIONS)
+
+    assert {one.rule for one in exemptions.load()} <= {rule.name for rule in known}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from infra.policy import rules, workloads
+from infra.policy import workload_rules, workloads
 from infra.policy.inputs import UNKNOWN
 from tests.infra.policy.cases import ALLOWED, GOOD, REFUSED, Case, main
 
 
 def broken(pod: dict[str, Any]) -> set[str]:
     """Names of the rules that a pod breaks."""
-    return {rule.name for rule in rules.RULES if rule.faults(pod)}
+    return {rule.name for rule in workload_rules.RULES if rule.faults(pod)}
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
@@ -26,7 +26,7 @@ def test_a_pod_that_keeps_all_rules_is_allowed(case: Case) -> None:
 
 
 def test_every_rule_has_a_case_that_it_refuses_and_one_that_it_allows() -> None:
-    names = {rule.name for rule in rules.RULES}
+    names = {rule.name for rule in workload_rules.RULES}
 
     assert {case.rule for case in REFUSED} == names
     assert {case.rule for case in ALLOWED} == names

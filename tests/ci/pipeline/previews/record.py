@@ -16,7 +16,7 @@ from tests.infra.plugins import apiserver, pulumi_cli
 from tests.infra.policy.cases import GOOD
 
 HERE = Path(__file__).parent
-NAMES = ("creations", "changes", "refused", "nothing")
+NAMES = ("creations", "changes", "refused", "nothing", "account")
 KEPT = ("resourcePreEvent", "resOutputsEvent", "policyEvent", "summaryEvent")
 
 HEAD = """
@@ -80,6 +80,33 @@ front = kubernetes.core.v1.Service(
 )
 settings("address", ip=front.spec.cluster_ip, password="forgotten to be marked")
 """
+ACCOUNT = """
+import pulumi
+import pulumi_aws as aws
+
+tags = {"modelyard:environment": "dev", "modelyard:component": "x", "modelyard:managed-by": "x"}
+account = aws.Provider("account", default_tags=aws.ProviderDefaultTagsArgs(tags=tags))
+on = pulumi.ResourceOptions(provider=account)
+key = aws.kms.Key("key", enable_key_rotation=True, opts=on)
+cluster = aws.eks.Cluster(
+    "cluster",
+    role_arn="arn:aws:iam::111122223333:role/cluster",
+    vpc_config={"subnet_ids": ["subnet-1"], "endpoint_public_access": False},
+    encryption_config={"resources": ["secrets"], "provider": {"key_arn": key.arn}},
+    opts=on,
+)
+for name, capacity in (("gpu", "ON_DEMAND"), ("spot", "SPOT")):
+    aws.eks.NodeGroup(
+        name,
+        cluster_name=cluster.name,
+        node_role_arn="arn:aws:iam::111122223333:role/node",
+        subnet_ids=["subnet-1"],
+        instance_types=["g6.xlarge"],
+        capacity_type=capacity,
+        scaling_config={"min_size": 2, "desired_size": 2, "max_size": 4},
+        opts=on,
+    )
+"""
 REFUSED = AFTER + 'deployment("bad", image="app:latest")\n'
 
 
@@ -111,6 +138,7 @@ def _recorded(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
         server.namespace("models")
         engine = pulumi_cli.Engine(folder / "engine", pulumi_cli.install(folder))
         engine.variables |= workplace.guarded()
+        workplace.offline_aws(Path(engine.variables["PULUMI_HOME"]))
         head = HEAD.format(kubeconfig=str(server.kubeconfig), pod=json.dumps(GOOD))
 
         def preview(name: str, text: str, *, check: bool = True) -> None:
@@ -123,6 +151,10 @@ def _recorded(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
         preview("nothing", BEFORE)
         preview("changes", AFTER)
         preview("refused", REFUSED, check=False)
+    nowhere = pulumi_cli.Engine(folder / "nowhere", engine.variables)
+    nowhere.program(ACCOUNT)
+    events = nowhere.preview(check=False).events
+    found.append(("account", [_slim(event) for event in events if event.keys() & set(KEPT)]))
     return found
 
 

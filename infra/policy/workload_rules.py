@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from infra.policy import workloads
-from infra.policy.workloads import ACCELERATORS, BOUNDS, DIGEST, GPU_POOL, VOLUMES, Pod
+from infra.policy.workloads import ACCELERATED, ACCELERATORS, BOUNDS, DIGEST, KIND, VOLUMES, Pod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +133,10 @@ RULES = (
     ),
     WorkloadRule(
         name="gpus-in-gpu-pools",
-        says="Only pods that select a GPU pool ask for GPUs.",
-        remedy=f"Select the pool's nodes: nodeSelector {GPU_POOL[0]}: {GPU_POOL[1]}.",
+        says="Only pods that select a pool of accelerators ask for GPUs or Neuron cores.",
+        remedy=f"Select the pool's nodes: nodeSelector {KIND}: {' or '.join(ACCELERATED)}.",
         faults=workloads.gpus,
-        cel=f"variables.pod.?nodeSelector[?'{GPU_POOL[0]}'].orValue('') == '{GPU_POOL[1]}' ? [] : "
+        cel=f"variables.pod.?nodeSelector[?'{KIND}'].orValue('') in {list(ACCELERATED)} ? [] : "
         + " + ".join(
             f"variables.lasting.map(c, c.?resources.?{bound}.orValue({{}})"
             f".filter(k, k.matches(r'{ACCELERATORS}')).map(k, c.name + ': asks for ' + k))"
