@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ci.pipeline import preview, status
+from ci.pipeline import events, preview, status
 from ci.pipeline.rollouts import Service
 from ci.pipeline.stacks import Changes, Step
 from ci.yard import main
@@ -143,6 +143,36 @@ def test_the_preview_document_counts_over_both_projects() -> None:
 
     conforms(document, "preview")
     assert document["changes"] == {"create": 2, "update": 0, "replace": 0, "delete": 0, "same": 6}
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_a_preview_that_a_policy_refused_is_told_whole_and_fails(
+    yard: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+) -> None:
+    urn = "urn:pulumi:test::modelyard::kubernetes:apps/v1:Deployment::bad"
+    changes = Changes(
+        create=1,
+        steps=[Step(urn, "create")],
+        violations=[events.Violation(urn, "probed", "Probes!")],
+    )
+    refused = preview.Preview("test", {"platform": changes}, {"platform": "policy probed: Probes!"})
+    monkeypatch.setattr(preview, "run", lambda *_: refused)
+
+    full = tmp_path / "folder" / "full.md"
+    code, out, said = yard("preview", "test", "--format", form, "--full", str(full))
+
+    assert code == 1
+    assert "bad" in out
+    assert "next:" not in out
+    assert "policy probed: Probes!" in said
+    assert "### Refused by policy (1)" in full.read_text()
+
+
+def test_a_commit_to_compare_with_is_refused_unless_offline(yard: Run) -> None:
+    code, _, said = yard("preview", "test", "--against", "main")
+
+    assert code == 2
+    assert "remedy: Add --offline." in said
 
 
 def test_the_doctor_document_is_the_one_that_its_schema_describes(yard: Run) -> None:
