@@ -16,7 +16,7 @@ from time import perf_counter
 import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.serving import artifact, body, faults, openapi
 from services.serving.faults import Fault
@@ -24,8 +24,6 @@ from services.serving.metrics import CONTENT_TYPE, Metrics
 from services.serving.model import Facts, Model
 
 PAGES = ("/metrics", "/docs.json", "/livez", "/readyz", "/healthz")
-TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-
 log = logging.getLogger("modelyard.serving")
 
 
@@ -44,10 +42,6 @@ class Service:
 
 def build(model: Model) -> Starlette:
     """Build the application; the model is loaded when the server starts, not at import."""
-    if not any(name in os.environ for name in TRACING):
-        # Bento always mounts OpenTelemetry's middleware: without an exporter it takes a fifth of
-        # the time.
-        os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -99,6 +93,24 @@ class Hot:
             status = faults.INTERNAL.status
             await _send(send, status, faults.INTERNAL.body())
         service.metrics.request(service.model.route, status, perf_counter() - started)
+
+
+class Shortcut:
+    """Middleware that gives the hot route its requests before Bento's routing, a third of the time.
+
+    All else goes on to Bento, which sends to ``mounted`` what it does not answer itself.
+    """
+
+    def __init__(self, app: ASGIApp, *, mounted: Starlette, route: str) -> None:
+        self._app, self._mounted, self._route, self._hot = app, mounted, route, Hot()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of the hot route, or pass it on."""
+        if scope["type"] == "http" and scope["path"] == self._route and scope["method"] == "POST":
+            scope["app"] = self._mounted
+            await self._hot(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class Page:

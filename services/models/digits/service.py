@@ -1,11 +1,8 @@
 """Digits: pictures of 8 x 8 pixels in, the digit on each and its probability out."""
 
-import bentoml
-
-from services.serving import application
 from services.serving.classifier import Classifier
 from services.serving.items import Items
-from services.serving.settings import SETTINGS
+from services.serving.service import service
 
 MODEL = Classifier(
     name="digits",
@@ -15,7 +12,6 @@ MODEL = Classifier(
 )
 
 
-@bentoml.service(name=MODEL.name, **SETTINGS)
-@bentoml.asgi_app(application.build(MODEL), path="/")
+@service(MODEL)
 class Digits:
     """Reads handwritten digits: POST /v1/predict."""

@@ -1,11 +1,8 @@
 """Embed: sentences in, one vector of 384 numbers for each out, in OpenAI's form."""
 
-import bentoml
-
 from services.models.embed.parameters import DIMENSIONS, TOKENS
-from services.serving import application
 from services.serving.embedder import Embedder
-from services.serving.settings import SETTINGS
+from services.serving.service import service
 
 MODEL = Embedder(
     name="embed",
@@ -15,7 +12,6 @@ MODEL = Embedder(
 )
 
 
-@bentoml.service(name=MODEL.name, **SETTINGS)
-@bentoml.asgi_app(application.build(MODEL), path="/")
+@service(MODEL)
 class Embed:
     """Turns sentences into vectors: POST /v1/embeddings."""

@@ -4,10 +4,11 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx
 import numpy
@@ -15,6 +16,7 @@ import onnx
 import pytest
 import uvicorn
 from onnx import TensorProto, helper, numpy_helper
+from starlette.applications import Starlette
 
 from services.models.protocol import INPUT, PROBABILITIES
 from services.serving import application
@@ -68,12 +70,16 @@ def write_model(folder: Path, files: dict[str, bytes] | None = None) -> Path:
 
 
 @contextmanager
-def serving(folder: Path, model: Model = CLASSIFIER) -> Iterator[httpx.Client]:
+def serving(
+    folder: Path,
+    model: Model = CLASSIFIER,
+    build: Callable[[Any], Starlette] = application.build,
+) -> Iterator[httpx.Client]:
     """A client of a real server on a free port of 127.0.0.1 that serves what the folder holds."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(FOLDER, str(folder))
         environment.setenv("MODELYARD_DIGEST", DIGEST)
-        server = uvicorn.Server(uvicorn.Config(application.build(model), log_config=None))
+        server = uvicorn.Server(uvicorn.Config(build(model), log_config=None))
         with socket.create_server(("127.0.0.1", 0)) as listening:
             thread = Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
