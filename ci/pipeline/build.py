@@ -43,6 +43,10 @@ class Built:
     """Folder with the image as an OCI layout."""
     digest: str
     bento_tag: str
+    bento: Path
+    """Folder with the Bento that is in the image."""
+    float32: Path
+    """The graph before it was quantized."""
     report: dict[str, Any]
 
     @property
@@ -91,6 +95,8 @@ def build(name: str, *, version: str | None, report: Report) -> Built:
         layout=packed.layout,
         digest=packed.digest,
         bento_tag=packed.tag,
+        bento=packed.bento,
+        float32=trained.file("graph.onnx"),
         report=document,
     )
     _keep(built)

@@ -130,6 +130,15 @@ def image(layers: list[Layer], config: dict[str, Any], tag: str, target: Path) -
     return _digest(manifest)
 
 
+def settings(layout: Path) -> dict[str, Any]:
+    """How the image of a layout is run: its user, environment, entry point."""
+    pointer = json.loads((layout / "index.json").read_text())["manifests"][0]
+    manifest = json.loads(blob(layout, pointer["digest"]).read_text())
+    found = json.loads(blob(layout, manifest["config"]["digest"]).read_text())["config"]
+    assert isinstance(found, dict)
+    return found
+
+
 def blob(layout: Path, digest: str) -> Path:
     """Where a layout has the blob of a digest."""
     return layout / "blobs" / digest.replace(":", "/")

@@ -28,7 +28,7 @@ from infra import places
 USER = "1034:1034"  # numeric: a kubelet cannot tell whether a name is root's
 INSIDE = "app/bento"
 SCRATCH = "/var/tmp"  # noqa: S108 - bentoml refuses paths with hidden folders, such as ~/.cache
-LAYOUT, FACTS = "image", "image.json"
+LAYOUT, BENTO, FACTS = "image", "bento", "image.json"
 TRAINING_ONLY = {"data.py", "train.py", "quantize.py", "evaluate.py"}
 
 
@@ -41,6 +41,7 @@ class Packed:
     """An image on disk, and the Bento inside it."""
 
     layout: Path
+    bento: Path
     digest: str
     tag: str
     compressed: int
@@ -59,9 +60,9 @@ def image(
         context, home = Path(scratch) / "context", Path(scratch) / "home"
         _stage(name, loaded, version, model, context)
         tag = _build(version, context, home)
-        shutil.copytree(home / "bentos" / name / version, folder / "bento")
+        shutil.copytree(home / "bentos" / name / version, folder / BENTO)
         made = f"Bento {tag}"
-        top = oci.folder_layer(folder / "bento", INSIDE, Path(scratch) / "bento.tar.gz", made)
+        top = oci.folder_layer(folder / BENTO, INSIDE, Path(scratch) / "bento.tar.gz", made)
         layers = [*below, top]
         digest = oci.image(layers, _config(tag, labels), version, folder / LAYOUT)
     facts = {
@@ -76,7 +77,8 @@ def image(
 
 def packed(entry: store.Entry) -> Packed:
     """Read what :func:`image` wrote."""
-    return Packed(layout=entry.path / LAYOUT, **json.loads(entry.file(FACTS).read_text()))
+    facts = json.loads(entry.file(FACTS).read_text())
+    return Packed(layout=entry.path / LAYOUT, bento=entry.path / BENTO, **facts)
 
 
 def sources(name: str, loaded: Bento) -> list[Path]:
@@ -97,13 +99,7 @@ def _stage(name: str, loaded: Bento, version: str, model: list[Path], context: P
         target = context / path.relative_to(places.REPOSITORY)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    folder = context / "model"
-    folder.mkdir()
-    for path in model:
-        shutil.copyfile(path, folder / path.name)
-    files = {path.name: store.sha256(path) for path in model}
-    facts = {"name": name, "version": version, "files": files}
-    (folder / "model.json").write_text(json.dumps(facts, indent=1) + "\n")
+    place_model(name, version, model, context / "model")
     document = {
         "name": name,
         "service": loaded.service,
@@ -113,6 +109,16 @@ def _stage(name: str, loaded: Bento, version: str, model: list[Path], context: P
         "python": {"requirements_txt": f"./{loaded.requirements}", "lock_packages": False},
     }
     (context / "bentofile.yaml").write_text(yaml.safe_dump(document))
+
+
+def place_model(name: str, version: str, files: list[Path], folder: Path) -> None:
+    """Write a model's folder as services.serving.artifact reads it."""
+    folder.mkdir()
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    digests = {path.name: store.sha256(path) for path in files}
+    facts = {"name": name, "version": version, "files": digests}
+    (folder / "model.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _build(version: str, context: Path, home: Path) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from ci.yard import (
     abort,
+    bench,
     comment,
     doctor,
     down,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "logs": logs.command,
     "doctor": doctor.command,
     "env": env.command,
+    "bench": bench.command,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -25,7 +25,7 @@ class Gone(Exception):  # noqa: N818 - nobody is left who could be told
 
 async def read(scope: Scope, receive: Receive, remedy: str) -> bytes:
     """Return the body of a JSON request; raises Fault for another type, too much, or too slow."""
-    announced = _check_head(scope, remedy)
+    announced = check_head(scope, remedy)
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await _read(receive, announced)
@@ -39,7 +39,7 @@ async def read(scope: Scope, receive: Receive, remedy: str) -> bytes:
         ) from None
 
 
-def _check_head(scope: Scope, remedy: str) -> int:
+def check_head(scope: Scope, remedy: str) -> int:
     """Check type and encoding; return the announced length, 0 where none is."""
     kind, length = b"", 0
     for name, value in scope["headers"]:

@@ -1,0 +1,1 @@
+"""`yard bench`: how fast a model is served, beside its peers. docs/benchmarks.md has the method."""
