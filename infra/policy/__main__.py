@@ -3,5 +3,10 @@
 from pulumi_policy import PolicyPack
 
 from infra.policy import pack
+from infra.refusal import Refusal
 
-PolicyPack(name=pack.NAME, policies=pack.here())
+try:
+    policies = pack.here()
+except Refusal as refused:
+    raise SystemExit(f"policy pack: {refused}") from None  # the engine shows its last words
+PolicyPack(name=pack.NAME, policies=policies)

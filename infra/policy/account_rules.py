@@ -9,7 +9,7 @@ from pydantic import PositiveInt, RootModel
 
 from infra import refusal
 from infra.names import DnsLabel
-from infra.policy import accounts
+from infra.policy import accounts, documents
 
 CEILINGS = Path(__file__).parent / "ceilings.yaml"
 
@@ -76,7 +76,7 @@ RULES = (
         says="A right names its actions and its resources: no * for either where something is "
         "changed.",
         remedy="Name the actions and the ARNs, or bind the statement by a condition.",
-        faults=lambda asked: accounts.wildcards(asked.kind, asked.inputs),
+        faults=lambda asked: documents.wildcards(asked.kind, asked.inputs),
     ),
     AccountRule(
         name="cost-tags",

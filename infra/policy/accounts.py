@@ -4,11 +4,10 @@ Each function takes a resource's type and inputs and gives one text per fault. W
 is no fault in a preview; `up` asks again.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from infra.policy import documents
 from infra.policy.inputs import UNKNOWN, at, items
 
 Inputs = dict[str, Any]
@@ -18,10 +17,6 @@ TAGS = ("modelyard:environment", "modelyard:component", "modelyard:managed-by")
 """Whose costs a resource makes. Cost allocation tags of the account."""
 ON_NODES = ("modelyard:environment", "modelyard:pool")
 """What a node group's instances and volumes carry: no default tag reaches them."""
-READING = re.compile(r"^[a-z0-9-]+:(Describe|Get|List|BatchGet|BatchCheck|Lookup)", re.IGNORECASE)
-# The only writes that AWS knows no resource for.
-WITHOUT_RESOURCE = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "sts:TagSession")
-TOO_MUCH = re.compile(r"/(AdministratorAccess|PowerUserAccess|\w*FullAccess)$")
 
 
 def public(kind: str, inputs: Inputs) -> list[str]:
@@ -30,9 +25,9 @@ def public(kind: str, inputs: Inputs) -> list[str]:
     faults = checks(inputs) if checks else []
     if "aws:iam/" not in kind:
         faults += [
-            f"policy: {_text(statement.get('Principal'))} may {_text(statement.get('Action'))}"
-            for statement in _allowed(inputs.get("policy"))
-            if _anybody(statement.get("Principal")) and not statement.get("Condition")
+            f"policy: anybody may {', '.join(documents.listed(statement.get('Action')))}"
+            for statement in documents.allowed(inputs.get("policy"))
+            if documents.anybody(statement) and not statement.get("Condition")
         ]
     return faults
 
@@ -41,27 +36,6 @@ def open_text(kind: str, inputs: Inputs) -> list[str]:
     """Whatever is stored, or logged, without a key of ours."""
     checks = _ENCRYPTED.get(_short(kind))
     return checks(inputs) if checks else []
-
-
-def wildcards(kind: str, inputs: Inputs) -> list[str]:
-    """Rights in IAM that name everything."""
-    if not kind.startswith("aws:iam/"):
-        return []
-    faults = []
-    for statement in _allowed(inputs.get("policy")):
-        actions = _list(statement.get("Action"))
-        faults += [f"policy: Action {one}" for one in actions if one == "*" or one.endswith(":*")]
-        faults += [f"policy: {key}" for key in ("NotAction", "NotResource") if key in statement]
-        writes = [one for one in actions if not READING.match(one) and one not in WITHOUT_RESOURCE]
-        if "*" in _list(statement.get("Resource")) and writes and not statement.get("Condition"):
-            faults.append(f"policy: {', '.join(writes)} on Resource *")
-    faults += [
-        "assumeRolePolicy: anybody may assume the role"
-        for statement in _allowed(inputs.get("assumeRolePolicy"))
-        if _anybody(statement.get("Principal"))
-    ]
-    managed = [inputs.get("policyArn"), *items(inputs.get("managedPolicyArns"))]
-    return faults + [str(one) for one in managed if isinstance(one, str) and TOO_MUCH.search(one)]
 
 
 def untagged(kind: str, inputs: Inputs, defaults: Any) -> list[str]:
@@ -224,28 +198,3 @@ def _short(kind: str) -> str:
     """``aws:rds/instance:Instance`` as ``rds.Instance``."""
     _, module, name = kind.split(":")
     return f"{module.partition('/')[0]}.{name}"
-
-
-def _allowed(document: Any) -> Iterator[Inputs]:
-    """Statements of a policy document that allow. A text that is not known yet has none."""
-    if isinstance(document, str):
-        try:
-            document = json.loads(document)
-        except ValueError:
-            return
-    for statement in _list(at(document, "Statement")):
-        if isinstance(statement, dict) and statement.get("Effect") == "Allow":
-            yield statement
-
-
-def _list(value: Any) -> list[Any]:
-    """IAM writes one thing alone or in a list."""
-    return value if isinstance(value, list) else [] if value in (None, UNKNOWN) else [value]
-
-
-def _anybody(principal: Any) -> bool:
-    return principal == "*" or "*" in _list(at(principal, "AWS"))
-
-
-def _text(value: Any) -> str:
-    return ", ".join(map(str, _list(value))) if not isinstance(value, dict) else json.dumps(value)
