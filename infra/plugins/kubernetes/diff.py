@@ -112,7 +112,8 @@ def as_left(inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path])
         return False
     return all(
         any(paths.covers(pattern, path) for pattern in ignored)
-        for path in paths.deviations(live.shape(inputs), outputs, found)
+        # lost: the state's outputs may be those of a refresh, which read an object that lacked it.
+        for path in paths.deviations(live.shape(inputs), outputs, found, lost=True)
     )
 
 

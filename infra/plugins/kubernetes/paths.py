@@ -84,16 +84,19 @@ def differences(old: Tree, new: Tree, at: Path = ()) -> Iterator[Path]:
         yield at
 
 
-def deviations(shape: Tree, one: Tree, other: Tree, at: Path = ()) -> Iterator[Path]:
+def deviations(
+    shape: Tree, one: Tree, other: Tree, at: Path = (), *, lost: bool = False
+) -> Iterator[Path]:
     """Where two answers of the API server differ, seen through the shape of a program's inputs.
 
-    What the shape has not, others own: it is passed over. Paths are those of the shape.
+    What the shape has not, others own: it is passed over. With ``lost``, what the shape has and
+    both lack is named, too. Paths are those of the shape.
     """
     if isinstance(shape, dict) and isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(shape):
             if key in one and key in other:
-                yield from deviations(shape[key], one[key], other[key], (*at, key))
-            elif key in one or key in other:
+                yield from deviations(shape[key], one[key], other[key], (*at, key), lost=lost)
+            elif lost or key in one or key in other:
                 yield (*at, key)
     elif _alike(shape, one, other):
         for index, item in enumerate(shape):
@@ -101,7 +104,7 @@ def deviations(shape: Tree, one: Tree, other: Tree, at: Path = ()) -> Iterator[P
             if partner is None:
                 yield from [at] if one != other else []
                 return
-            yield from deviations(item, one[partner], other[partner], (*at, index))
+            yield from deviations(item, one[partner], other[partner], (*at, index), lost=lost)
     elif one != other:
         yield at
 
