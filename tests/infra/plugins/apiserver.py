@@ -139,7 +139,9 @@ def running(folder: Path) -> Iterator[ApiServer]:
 
     def start(name: str, command: list[str]) -> None:
         with (folder / f"{name}.log").open("wb") as log:
-            processes.append(subprocess.Popen(command, stdout=log, stderr=log, cwd=folder))
+            # setpriv: they do not outlive tests that were killed.
+            mortal = ["setpriv", "--pdeathsig", "KILL", *command]
+            processes.append(subprocess.Popen(mortal, stdout=log, stderr=log, cwd=folder))
 
     etcd = f"http://127.0.0.1:{etcd_port}"
     peer = f"http://127.0.0.1:{peer_port}"
