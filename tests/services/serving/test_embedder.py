@@ -206,9 +206,9 @@ def test_while_the_model_computes_health_is_told(
 def test_a_request_that_waits_too_long_is_told_to_come_later(
     client: httpx.Client, busy: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedder, "WAIT_S", 0.1)
-
-    response = client.post(ROUTE, json={"model": "tiny", "input": "east"})
+    with monkeypatch.context() as short:
+        short.setattr(embedder, "WAIT_S", 0.1)
+        response = client.post(ROUTE, json={"model": "tiny", "input": "east"})
 
     assert response.status_code == 429
     assert response.json()["error"]["code"] == "overloaded"
