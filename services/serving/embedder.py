@@ -123,7 +123,7 @@ class Session:
     """An embedder's graph and tokenizer, loaded.
 
     Each text runs alone: its vector does not depend on its neighbours, nothing is padded, and it
-    costs about as much as in a batch (docs/adr/0016-texts-run-alone.md has the figures).
+    costs little more than in the best of batches (docs/adr/0016-texts-run-alone.md has figures).
     """
 
     def __init__(
