@@ -5,9 +5,11 @@ in /run, which every checkout and every state folder shares and a restart of the
 An engine that somebody else runs is used and never stopped.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -21,6 +23,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from ci.pipeline import survivors
 from ci.report import Report
 from ci.toolchain import debian
 from infra.refusal import Refusal
@@ -204,12 +207,23 @@ def _start() -> str:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=os.environ | {"PATH": PATH},
+            env=survivors.unmarked() | {"PATH": PATH},
         )
+    _let_open_many_files(process.pid)
     # Kept: Python complains of a child that runs on when nothing refers to it any more.
     _started.append(process)
     _record(process.pid)
     return _wait(process.poll)
+
+
+def _let_open_many_files(pid: int) -> None:
+    """As many as systemd lets the daemon open: it needs six for each connection to a port.
+
+    Where root may not raise the limit it stays; docs/faults.md says how far that goes.
+    """
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    with contextlib.suppress(PermissionError, ValueError):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
 
 
 def remove_stale_pid_file(path: Path, name: str) -> bool:

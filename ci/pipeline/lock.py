@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from ci.pipeline import survivors
 from infra import places
 from infra.refusal import Refusal
 
@@ -50,7 +51,8 @@ def owner(environment: str) -> Owner | None:
 def hold(environment: str, checkout: Path = places.REPOSITORY) -> Iterator[None]:
     """Be the only one to write to the environment; refuses with the owner's path and pid.
 
-    Takes the environment over when the checkout that owned it no longer exists.
+    Takes the environment over when the checkout that owned it no longer exists. What a killed run
+    left running is ended first.
     """
     folder = places.state(environment)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,7 +72,9 @@ def hold(environment: str, checkout: Path = places.REPOSITORY) -> Iterator[None]
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         document = Owner(checkout=checkout, pid=os.getpid(), started=now).model_dump_json()
         _owner_file(environment).write_text(document + "\n")
-        yield
+        survivors.end(environment)
+        with survivors.marked(environment):
+            yield
     finally:
         os.close(descriptor)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.pipeline import engine
+from ci.pipeline import engine, survivors
 from ci.report import Report, silent
 from ci.toolchain import debian
 from infra.refusal import Refusal
@@ -80,6 +80,16 @@ def test_a_daemon_that_ends_at_once_fails_with_the_end_of_its_log(
     assert "ended with 7" in str(failed.value)
     assert "no space left for bridges" in str(failed.value)
     assert not engine.RECORD.exists()
+
+
+def test_the_daemon_outlives_the_run_so_it_does_not_bear_its_mark(
+    no_engine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _program(tmp_path / "bin", f"echo mark=${{{survivors.VARIABLE}-none}} >&2; exit 1")
+    monkeypatch.setattr(engine, "PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+
+    with survivors.marked("test"), pytest.raises(engine.EngineError, match="mark=none"):
+        engine.ensure(silent)
 
 
 def test_a_missing_daemon_is_installed_before_it_is_started(
