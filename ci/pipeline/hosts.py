@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ci.pipeline import engine, node_probe, playbook, watchers
+from ci.pipeline import engine, node_probe, playbook, ports, watchers
 from ci.report import Report, silent
 from ci.toolchain import debian, images, provide, store, supply
 from ci.toolchain.images import Archive
@@ -34,6 +34,8 @@ def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> Non
     """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError."""
     if missing := len(env.nodes()) - len(node_probe.running(env)):
         watchers.require(missing)
+    ports.require(env)
+    ports.revive(env, report)
     facts = _facts(env, archives, report)
     folder = _folder(env)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

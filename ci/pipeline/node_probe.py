@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import docker
 from docker.errors import APIError, NotFound
 
-from ci.pipeline import engine
+from ci.pipeline import engine, ports
 from infra.environment import Environment
 from infra.refusal import Refusal
 
@@ -89,6 +89,8 @@ def _ask(connection: docker.DockerClient, name: str) -> tuple[bool, str]:
         return False, f"the engine says: {error.explanation}"
     if container.status != "running":
         return False, f"its container is {container.status}"
+    if lost := ports.lost(container):
+        return False, f"nobody forwards {', '.join(map(str, sorted(lost)))} to its container"
     # The client program: the library's exec loses output on a busy machine (it reads the raw socket
     # and leaves what came together with the headers in a buffer).
     command = ["docker", "exec", name, "sh", "-c", _SCRIPT]

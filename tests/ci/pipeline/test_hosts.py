@@ -2,11 +2,12 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from ci.pipeline import hosts, node_probe, playbook
+from ci.pipeline import hosts, node_probe, playbook, ports
 from ci.report import silent
 from infra import environment, places
 from infra.environment import Environment
@@ -112,6 +113,8 @@ def test_the_record_goes_before_the_playbook_runs_so_a_killed_one_is_run_again(
     (folder / "applied.json").write_text(json.dumps({"digest": "of now", "nodes": {}}))
     monkeypatch.setattr(hosts, "_facts", lambda *_: {"tools": "/none"})
     monkeypatch.setattr(node_probe, "running", lambda _: ["one", "two", "three"])
+    monkeypatch.setattr(ports, "_running", lambda _: nullcontext([]))
+    monkeypatch.setattr(ports, "taken", lambda _: False)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
