@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ci.pipeline import oci, venv
 from ci.report import Report
-from ci.toolchain import debian, manifest, store
+from ci.toolchain import debian, manifest, network, store
 from infra import places
 
 RECIPE = "3"  # a change here makes the layers anew
@@ -126,5 +126,6 @@ def _compile(root: Path, inside: str) -> None:
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
+        network.check("wheels of the models' images", done.stderr)
         said = (done.stdout + done.stderr)[-3000:]
         raise PackagesError(f"{' '.join(command)} failed with {done.returncode}:\n{said}")

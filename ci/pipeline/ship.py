@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ci.pipeline import bento, build, lock, models, prediction, rollouts, stacks
+from ci.pipeline import bento, build, lock, models, prediction, rollouts, stacks, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
 from infra import contract
@@ -27,7 +27,7 @@ def run(
     env: Environment, name: str, *, version: str | None, canary: int | None, steps: Steps
 ) -> Shipped:
     """Ship one model under the environment's lock."""
-    with lock.hold(env.name):
+    with lock.hold(env.name), supplies.needed(env):
         shipped = deliver(env, name, version=version, canary=canary, steps=steps)
     steps.remember()
     return shipped

@@ -17,6 +17,7 @@ from ci.pipeline import (
     rollouts,
     ship,
     stacks,
+    supplies,
 )
 from ci.pipeline.steps import Steps
 from ci.report import Report
@@ -36,7 +37,7 @@ class Outcome:
 
 def run(env: Environment, steps: Steps) -> Outcome:
     """Bring the environment to what its files say, under its lock."""
-    with lock.hold(env.name):
+    with lock.hold(env.name), supplies.needed(env):
         outcome = _run(env, steps)
     steps.remember()
     return outcome

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from ci.report import Report
+from ci.toolchain import network
 from infra import places
 from infra.refusal import Refusal
 
@@ -79,5 +80,6 @@ def _install(kind: str, lock: Path, partial: Path, report: Report) -> None:
         report(f"making the {kind} environment", number, 2)
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
+            network.check(f"wheels of the {kind} environment", done.stderr)
             raise VenvError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
     report(f"the {kind} environment is there", 2, 2)

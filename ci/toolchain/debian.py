@@ -20,7 +20,7 @@ import tarfile
 from pathlib import Path
 
 from ci.report import Report
-from ci.toolchain import manifest, store
+from ci.toolchain import manifest, network, store
 from infra import refusal
 
 TAR = "base.tar"
@@ -239,6 +239,8 @@ def follow(
 ) -> None:
     """Run a command, report the steps that its output names; DebianError ends with its output.
 
+    network.Unreachable when the archive does not answer.
+
     With ``status`` it also has its output as file descriptor 3.
     """
     said: list[str] = []
@@ -266,4 +268,5 @@ def follow(
             if found := _STATUS.match(line):
                 report(f"{command[0]}: {found[2]}", int(float(found[1])), 100)
     if process.returncode:
+        network.check(f"Debian packages for {command[0]}", "".join(said))
         raise DebianError(f"{' '.join(command)} failed:\n{''.join(said)[-2000:]}")

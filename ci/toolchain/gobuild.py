@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from ci.report import Report
-from ci.toolchain import manifest, store
+from ci.toolchain import manifest, network, store
 from infra import refusal
 
 
@@ -74,10 +74,14 @@ def environment(room: Path) -> dict[str, str]:
 
 
 def go(arguments: list[str], folder: Path, variables: dict[str, str]) -> str:
-    """Run `go` in ``folder`` and return what it printed; BuildError ends with what it said."""
+    """Run `go` in ``folder`` and return what it printed; BuildError ends with what it said.
+
+    network.Unreachable when a module is missing and nobody answers.
+    """
     command = ["go", *arguments]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     if done.returncode:
+        network.check(f"Go modules of {folder.name}", done.stderr)
         raise BuildError(_failure(command, done.stderr))
     said: str = done.stdout
     return said

@@ -19,7 +19,7 @@ from pathlib import Path
 import uv
 
 from ci.report import Report
-from ci.toolchain import catalogue, debian, manifest, provide, store, supply
+from ci.toolchain import catalogue, debian, manifest, network, provide, store, supply
 from infra import places
 
 ARCHIVE = "image.tar"
@@ -187,6 +187,7 @@ def _wheels(lock: Path, target: Path) -> None:
     command += ["--link-mode", "copy", "--requirements", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
+        network.check(f"wheels of {lock.parent.name}", done.stderr)
         raise ImageError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     (target / ".lock").unlink(missing_ok=True)  # uv's own, and writable by everybody
 
