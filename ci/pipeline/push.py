@@ -8,6 +8,9 @@ from typing import Protocol
 from ci.report import Report
 from infra.contract import Contract
 
+# The engine takes every connection to a published port, and closes those that nobody answers.
+SILENT = ("connection refused", "connection reset", "i/o timeout", "EOF")
+
 
 class PushError(Exception):
     """The image is not in the registry; the text says why and what to do."""
@@ -67,7 +70,7 @@ def push(built: Pushable, contract: Contract, report: Report) -> str:
 
 def _explain(target: str, said: str, environment: str) -> str:
     said = said.strip()[-1500:]
-    if "connection refused" in said or "i/o timeout" in said:
+    if any(sign in said for sign in SILENT):
         remedy = f"The registry does not answer. Run `yard up {environment}`, then ship again."
     elif "unauthorized" in said or "authentication required" in said:
         remedy = (

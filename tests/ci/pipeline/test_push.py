@@ -92,7 +92,11 @@ def test_an_image_that_changed_on_its_way_is_an_error(facts: Contract, skopeo: F
 @pytest.mark.parametrize(
     ("says", "remedy"),
     [
-        ("dial tcp 127.0.0.1:15443: connect: connection refused", "yard up test"),
+        ("dial tcp 127.0.0.1:15443: connect: connection refused", "does not answer"),
+        (
+            "pinging container registry 127.0.0.1:15443: Get https://127.0.0.1:15443/v2/: EOF",
+            "does not answer",
+        ),
         ("unauthorized: authentication required", "repairs credentials"),
         ("x509: certificate signed by unknown authority", "not this environment"),
         ("manifest invalid", "the log of the registry"),
