@@ -45,7 +45,10 @@ def strip(name: str) -> dict[str, object]:
 
 
 def retry() -> dict[str, object]:
-    """Ask another pod when one cannot be connected to; a request that went out is not repeated."""
+    """Ask another pod when one cannot be connected to.
+
+    A request that went out to a pod which then died is repeated by the gateway's own buffer.
+    """
     return {"retry": {"attempts": 3, "initialInterval": "50ms"}}
 
 

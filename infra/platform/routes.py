@@ -111,6 +111,9 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "buffering": {
                 "maxRequestBodyBytes": names.BODY_LIMIT_BYTES,
                 "memRequestBodyBytes": names.BODY_LIMIT_BYTES,
+                # A prediction changes nothing, so that one whose pod died under it is asked for
+                # again. 504 is no such sign: it already took as long as a request may.
+                "retryExpression": "ResponseCode() == 502 && Attempts() <= 2",
             }
         },
         # The path is replaced, so that doorkeeper's own paths cannot be asked from outside.

@@ -46,6 +46,14 @@ def test_bodies_over_one_mebibyte_are_refused(house: "House") -> None:
     assert middleware(house, names.BODY_LIMIT)["buffering"]["maxRequestBodyBytes"] == 1048576
 
 
+def test_a_request_whose_pod_died_is_asked_again_and_one_that_took_too_long_is_not(
+    house: "House",
+) -> None:
+    buffering = middleware(house, names.BODY_LIMIT)["buffering"]
+
+    assert buffering["retryExpression"] == "ResponseCode() == 502 && Attempts() <= 2"
+
+
 def test_the_doorkeeper_is_asked_with_the_authorization_header_only(house: "House") -> None:
     forward = middleware(house, names.AUTH)["forwardAuth"]
 
