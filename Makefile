@@ -4,10 +4,10 @@ KEY := $(shell cat requirements-setup.lock requirements.lock pyproject.toml | sh
 STAMP := .venv/.setup-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check test preview clean
+.PHONY: help setup up down check test test-faults preview clean
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 setup: $(STAMP) ## make .venv from the locks
 
@@ -35,6 +35,9 @@ check: setup ## the fast part of CI: format, lint, types, Ansible, fast tests
 
 test: setup ## all of CI: check, then environment `test` with everything on it
 	@ci/test.sh
+
+test-faults: setup ## bad luck, all of it: kills, full disks, no network (docs/faults.md)
+	@ci/test-faults.sh
 
 ENV ?= dev
 preview: setup ## what a change would do to ENV (dev), as Markdown in previews/; OFFLINE=--offline asks nobody

@@ -22,8 +22,8 @@ from infra.refusal import Refusal
 PATIENCE_S = 30.0
 """Longest wait for one answer: a cold pod answers in less than two seconds."""
 
-GATEWAY_S = 60.0
-"""Longest wait for the gateway to route to new pods."""
+GATEWAY_S = 240.0
+"""Longest wait for the first answer: after a restart of the machine all pods start at once."""
 
 AT_ONCE = 8
 """Models that are asked at the same time."""
