@@ -2,7 +2,8 @@
 
 SIGKILL reaches a process group, but Ansible's workers and Pulumi's plugins lead groups of their
 own, and would go on with what they were at. Every program that a run starts inherits a variable
-that names the environment, by which the next holder of the lock finds them.
+that names the environment's state, by which the next holder of the lock finds them. Its path and
+not its name, because environments of one name may have their states in different places.
 """
 
 import os
@@ -11,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from infra import places
 
 VARIABLE = "MODELYARD_RUN"
 PATIENCE_S = 10.0
@@ -25,7 +28,7 @@ class SurvivorError(Exception):
 def marked(environment: str) -> Iterator[None]:
     """Mark all that is started from here on as work on the environment."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = environment
+    os.environ[VARIABLE] = _mark(environment)
     try:
         yield
     finally:
@@ -35,6 +38,10 @@ def marked(environment: str) -> Iterator[None]:
             os.environ[VARIABLE] = before
 
 
+def _mark(environment: str) -> str:
+    return str(places.state(environment))
+
+
 def unmarked() -> dict[str, str]:
     """Variables for a program that is to outlive the run, such as the container engine."""
     return {name: value for name, value in os.environ.items() if name != VARIABLE}
@@ -42,7 +49,7 @@ def unmarked() -> dict[str, str]:
 
 def find(environment: str, processes: Path = Path("/proc")) -> list[int]:
     """Processes that a run on the environment started; call it while none but this one runs."""
-    wanted = f"{VARIABLE}={environment}".encode()
+    wanted = f"{VARIABLE}={_mark(environment)}".encode()
     found = []
     for folder in processes.glob("[0-9]*"):
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ci.pipeline import lock, survivors
+from infra import places
 
 ENVIRONMENT = f"of-test-{os.getpid()}"
 
@@ -65,6 +66,15 @@ def test_what_works_on_another_environment_is_let_live(stray: int) -> None:
         assert lives(stray)
 
 
+def test_what_works_on_an_environment_of_the_same_name_elsewhere_is_let_live(
+    stray: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+
+    with lock.hold(ENVIRONMENT):
+        assert lives(stray)
+
+
 def test_a_run_does_not_end_itself_where_it_was_started_by_a_marked_program() -> None:
     inner = "import os; from ci.pipeline import survivors; print(survivors.end(os.environ['E']))"
     with survivors.marked(ENVIRONMENT):
@@ -80,7 +90,7 @@ def test_a_run_does_not_end_itself_where_it_was_started_by_a_marked_program() ->
 
 def test_the_mark_ends_with_the_run_and_is_kept_from_what_outlives_it() -> None:
     with lock.hold(ENVIRONMENT):
-        assert os.environ[survivors.VARIABLE] == ENVIRONMENT
+        assert os.environ[survivors.VARIABLE] == str(places.state(ENVIRONMENT))
         assert survivors.VARIABLE not in survivors.unmarked()
 
     assert survivors.VARIABLE not in os.environ
