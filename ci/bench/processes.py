@@ -1,4 +1,4 @@
-"""CPU time of a server: of all processes of its session, or of the pods that serve."""
+"""CPU time of a server: of its process and all below it, or of the pods that serve."""
 
 import os
 from collections.abc import Callable
@@ -7,9 +7,26 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def of_session(leader: int) -> Callable[[], float]:
-    """CPU seconds so far of the processes whose session ``leader`` began."""
-    return lambda: _seconds(lambda fields, _: int(fields[3]) == leader)
+def of_family(leader: int) -> Callable[[], float]:
+    """CPU seconds so far of a process and of all that are below it, whatever their session."""
+    return lambda: _seconds(_all(), family(leader))
+
+
+def family(leader: int) -> set[int]:
+    """A process and all that it began, and they."""
+    parents = {pid: int(fields[1]) for pid, fields in _all().items()}
+    found, grown = {leader}, True
+    while grown:
+        below = {pid for pid, parent in parents.items() if parent in found}
+        grown = not below <= found
+        found |= below
+    return found
+
+
+def busiest(leader: int) -> int:
+    """The one of a family that used most CPU time: the worker that answers."""
+    every = _all()
+    return max(family(leader) & every.keys(), key=lambda pid: int(every[pid][11]))
 
 
 def of_pods(uids: set[str]) -> Callable[[], float]:
@@ -17,36 +34,33 @@ def of_pods(uids: set[str]) -> Callable[[], float]:
     # systemd writes a pod's uid with underscores into the names of its slices
     names = {uid.replace("-", "_") for uid in uids} | uids
 
-    def inside(_: list[str], process: Path) -> bool:
-        groups = (process / "cgroup").read_text()
-        return any(name in groups for name in names)
+    def used() -> float:
+        every = _all()
+        return _seconds(every, {pid for pid in every if _inside(pid, names)})
 
-    return lambda: _seconds(inside)
-
-
-def busiest(leader: int) -> int:
-    """The process of a session that used most CPU time: the worker that answers."""
-    found = {int(path.name): fields for path, fields in _all() if int(fields[3]) == leader}
-    return max(found, key=lambda pid: int(found[pid][11]))
+    return used
 
 
-def _seconds(counts: Callable[[list[str], Path], bool]) -> float:
-    total = 0
-    for path, fields in _all():
-        try:
-            if counts(fields, path):
-                total += sum(int(ticks) for ticks in fields[11:15])  # own, and of ended children
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return total / TICKS
+def _inside(pid: int, names: set[str]) -> bool:
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # it ended meanwhile
+    return any(name in groups for name in names)
 
 
-def _all() -> list[tuple[Path, list[str]]]:
-    """Each process with the fields of its `stat` after the name, which may hold spaces."""
-    found = []
+def _seconds(every: dict[int, list[str]], of: set[int]) -> float:
+    # own time, and that of children which ended
+    ticks = sum(int(part) for pid in of & every.keys() for part in every[pid][11:15])
+    return ticks / TICKS
+
+
+def _all() -> dict[int, list[str]]:
+    """Each process's fields of `stat` after the name, which may hold spaces."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            found.append((path, (path / "stat").read_text().rpartition(") ")[2].split()))
+            found[int(path.name)] = (path / "stat").read_text().rpartition(") ")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended meanwhile
     return found

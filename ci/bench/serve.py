@@ -51,13 +51,12 @@ def serving(row: Row, stage: Stage) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            start_new_session=True,
         )
     try:
         _wait(row, f"{base}/readyz", process, log)
         yield Server(
             url=f"{base}{stage.route}",
-            cpu_seconds=processes.of_session(process.pid),
+            cpu_seconds=processes.of_family(process.pid),
             leader=process.pid,
         )
     finally:
@@ -93,11 +92,15 @@ def _wait(row: Row, url: str, process: subprocess.Popen[bytes], log: Path) -> No
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    for way in (signal.SIGTERM, signal.SIGKILL):  # a worker may outlive its supervisor
+    """Ask the server to end, then end what is left of it: a worker may outlive its supervisor."""
+    begun = processes.family(process.pid)
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=STOP_S)
+    for pid in begun:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, way)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=STOP_S)
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def _free_port() -> int:
