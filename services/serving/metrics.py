@@ -1,7 +1,13 @@
 """What Prometheus learns of a service. Labels are few: all unknown paths are one series."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+
+# Bento tells its workers to count in files below /tmp, so that one worker can add up all of them.
+# Here is one worker: in memory its counters are faster, and a full disk does not end it. The client
+# library looks at this when it is imported.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 from prometheus_client import (
     CollectorRegistry,

@@ -1,6 +1,10 @@
 """The whole that Bento serves: our application inside Bento's."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +15,8 @@ from services.serving.model import Model
 from services.serving.service import service
 from tests.services.serving.conftest import picture, serving, write_model
 from tests.services.serving.test_application import PREDICT, fault
+
+ROOT = Path(__file__).parents[3]
 
 
 def bento(model: Model) -> Starlette:
@@ -73,3 +79,16 @@ def test_no_request_is_traced_while_nobody_collects_traces(
 
     assert whole.post(PREDICT, json={"images": [picture(3)]}).status_code == 200
     assert traced == []
+
+
+def test_counters_need_no_files_although_bento_asks_for_them(tmp_path: Path) -> None:
+    script = (
+        "from services.models.digits import service\n"
+        "from services.serving.metrics import Metrics\n"
+        "Metrics('digits', '1.0.0', None).request('/v1/predict', 200, 0.1)\n"
+    )
+    variables = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=variables, check=True)
+
+    assert list(tmp_path.iterdir()) == []
