@@ -40,7 +40,8 @@ class Target:
         headers = {name: [value] for name, value in self.headers.items()}
         one = {"method": "POST", "url": self.url, "header": headers}
         bodies = (b64encode(body).decode() for body in self.bodies)
-        return b"\n".join(json.dumps(one | {"body": body}).encode() for body in bodies)
+        # Each line ends: vegeta drops a last one that does not.
+        return b"".join(json.dumps(one | {"body": body}).encode() + b"\n" for body in bodies)
 
 
 @dataclass(frozen=True, kw_only=True)

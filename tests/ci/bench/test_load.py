@@ -32,6 +32,7 @@ def test_requests_are_json_lines_with_their_headers() -> None:
 
     lines = [json.loads(line) for line in target.lines().splitlines()]
 
+    assert target.lines().endswith(b"\n")  # vegeta drops a last line that does not end
     assert [line["body"] for line in lines] == ["YQ==", "Yg=="]
     assert {line["header"]["Authorization"][0] for line in lines} == {"Bearer t"}
 
