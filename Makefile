@@ -21,7 +21,7 @@ $(STAMP):
 	@.venv/bin/uv pip sync --quiet --require-hashes requirements.lock
 	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@# Else a machine with PYTHONDONTWRITEBYTECODE compiles all that a command imports every time.
-	@.venv/bin/python -m compileall -q -j 0 -x /ansible_collections/ .venv/lib ci infra services
+	@.venv/bin/python -m compileall -q -j 0 -x '/(ansible_collections|pulumi_aws|openai|moto|scipy|pip|mypy)/' .venv/lib ci infra services
 	@rm -f .venv/.setup-* && touch $@
 
 up: setup ## bring up `local`: tools, hosts, cluster, platform, model; ends with a prediction
