@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ci.bench.measure import CONCURRENCIES
-from ci.bench.results import Measured, Round, Verdict, spread
+from ci.bench.results import CONCURRENCIES, Measured, Round, Verdict, spread
 
 
 @dataclass(frozen=True, kw_only=True)

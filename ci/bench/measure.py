@@ -10,15 +10,11 @@ from functools import partial
 import httpx
 
 from ci.bench.load import Load, Target
-from ci.bench.results import Figure, Measured, Round
+from ci.bench.results import CONCURRENCIES, SHARES, Figure, Measured, Round
 from ci.bench.rows import Row
 from ci.bench.serve import Server, serving
 from ci.bench.stage import Stage
 from ci.report import Report
-
-CONCURRENCIES = (1, 8, 32)
-SHARES = (50, 80)
-"""Percent of the closed loop's rate at the highest concurrency, for the open loop."""
 
 
 class MeasureError(Exception):

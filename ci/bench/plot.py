@@ -6,9 +6,9 @@ from typing import Any
 
 import matplotlib  # type: ignore[import-not-found] # it is in the bench environment only
 from matplotlib.figure import Figure  # type: ignore[import-not-found]
+from matplotlib.ticker import NullFormatter  # type: ignore[import-not-found]
 
-from ci.bench.measure import CONCURRENCIES
-from ci.bench.results import Results, spread
+from ci.bench.results import CONCURRENCIES, Results, spread
 
 COLOURS = ("#9ecae1", "#4292c6", "#084594")
 BAR = 0.26
@@ -26,6 +26,8 @@ def draw(results: Results, target: Path) -> None:
     rates.set_yticks(range(len(names)), names)
     rates.invert_yaxis()
     rates.set_xscale("log")
+    rates.xaxis.set_major_formatter("{x:.0f}")
+    rates.xaxis.set_minor_formatter(NullFormatter())  # they overlap
     rates.set_xlabel("requests a second (logarithmic; lines: lowest to highest round)")
     costs.set_xlabel("CPU milliseconds of a request")
     costs.legend(title="concurrency", loc="best")

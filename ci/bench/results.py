@@ -8,6 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+CONCURRENCIES = (1, 8, 32)
+"""Connections of the closed loops."""
+
+SHARES = (50, 80)
+"""Rates of the open loops: percent of the closed loop's at the highest concurrency."""
+
 
 class Kept(BaseModel, extra="forbid", frozen=True):
     """A part of the document."""
