@@ -31,6 +31,7 @@ from infra.environment import Environment
 REGISTRY_NAME = "registry.modelyard.internal"
 # What the API server and Prometheus call metrics-server by.
 METRICS_NAME = "metrics-server.monitoring.svc"
+LOCAL = ["localhost", "127.0.0.1"]
 
 CA_LIFE = dt.timedelta(days=3650)
 # 397 days: what browsers and Go's and Apple's verifiers take at most from a server.
@@ -61,19 +62,24 @@ def ensure(env: Environment, *, now: dt.datetime | None = None) -> Path:
     folder.chmod(0o700)
     _passphrase(folder)
     authority = _authority(folder, env, moment)
-    local = ["localhost", "127.0.0.1"]
-    _server(folder, "gateway", local, authority, moment)
-    addresses = [node.address for node in env.nodes()]
-    _server(folder, "registry", [REGISTRY_NAME, *local, *addresses], authority, moment)
+    _server(folder, "gateway", [env.aws.domain] if env.aws else LOCAL, authority, moment)
     _server(folder, "metrics-server", [METRICS_NAME], authority, moment)
     _random(folder / "token")
-    accounts = {name: _random(folder / f"registry-{name}") for name in ("push", "pull")}
-    _htpasswd(folder / "htpasswd", accounts)
-    _docker_config(folder / "docker-config.json", env, accounts)
+    if env.aws is None:
+        _registry(folder, env, authority, moment)
     _trust(folder)
     for path in folder.iterdir():
         path.chmod(0o700 if path.is_dir() else 0o600)
     return folder
+
+
+def _registry(folder: Path, env: Environment, authority: _Pair, now: dt.datetime) -> None:
+    """Certificate and accounts of the platform's own registry; an account has its own."""
+    addresses = [node.address for node in env.nodes()]
+    _server(folder, "registry", [REGISTRY_NAME, *LOCAL, *addresses], authority, now)
+    accounts = {name: _random(folder / f"registry-{name}") for name in ("push", "pull")}
+    _htpasswd(folder / "htpasswd", accounts)
+    _docker_config(folder / "docker-config.json", env, accounts)
 
 
 def _passphrase(folder: Path) -> None:

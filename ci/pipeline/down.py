@@ -4,13 +4,16 @@ from ci.pipeline import engine, hosts, lock
 from ci.pipeline.steps import Steps
 from infra import places
 from infra.environment import Environment
+from infra.refusal import Refusal
 
 
 def run(env: Environment, steps: Steps) -> None:
     """Remove containers, volumes, networks and state; stop the engine if `yard up` started it.
 
-    Deletes no Kubernetes objects first: they vanish with the nodes that they are on.
+    Deletes no Kubernetes objects first: they vanish with the nodes that they are on. Raises Refusal
+    for an environment that is protected, or that is not of this machine.
     """
+    allowed(env)
     with lock.hold(env.name):
         with steps.step("hosts") as report:
             if (places.state(env.name) / "hosts").exists() or engine.answers() is not None:
@@ -21,3 +24,21 @@ def run(env: Environment, steps: Steps) -> None:
     with steps.step("engine"):
         engine.stop_if_ours()
     steps.remember()
+
+
+def allowed(env: Environment) -> None:
+    """Refuse to take away what is protected, and what `yard up` did not make."""
+    if env.protected:
+        raise Refusal(
+            f"Pulumi.{env.name}.yaml: protected",
+            True,
+            "a protected environment is not taken away",
+            "Set protected to false in a commit that says why, and deploy that first.",
+        )
+    if env.cluster.substrate == "aws":
+        raise Refusal(
+            f"Pulumi.{env.name}.yaml: cluster.substrate",
+            env.cluster.substrate,
+            "an account is not taken away by one command",
+            "Run `pulumi destroy` for models, platform and foundation, in this order.",
+        )

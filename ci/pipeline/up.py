@@ -25,6 +25,7 @@ from ci.toolchain import doctor, images, provide, supply
 from infra import contract
 from infra.environment import Environment
 from infra.models import release
+from infra.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,17 @@ class Outcome:
 
 
 def run(env: Environment, steps: Steps) -> Outcome:
-    """Bring the environment to what its files say, under its lock."""
+    """Bring the environment to what its files say, under its lock.
+
+    Raises Refusal for an environment of an account, which plain `pulumi` makes.
+    """
+    if env.cluster.substrate == "aws":
+        raise Refusal(
+            f"Pulumi.{env.name}.yaml: cluster.substrate",
+            env.cluster.substrate,
+            "`yard up` makes clusters of hosts; for accounts it is not built yet",
+            f"Run `yard bootstrap {env.name}`, then what docs/aws.md says.",
+        )
     with lock.hold(env.name), supplies.needed(env):
         outcome = _run(env, steps)
     steps.remember()

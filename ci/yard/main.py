@@ -8,6 +8,7 @@ import typer
 from ci.yard import (
     abort,
     bench,
+    bootstrap,
     comment,
     doctor,
     down,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": status.command,
     "logs": logs.command,
     "doctor": doctor.command,
+    "bootstrap": bootstrap.command,
     "env": env.command,
     "bench": bench.command,
 }

@@ -18,7 +18,7 @@ from infra.foundation.secret_store import SecretStore, SecretStoreArgs
 
 environment, aws = site.load(pulumi.get_stack())
 here = place.of(environment, aws)
-on = pulumi.ResourceOptions(providers=[place.provider(here)])
+on = pulumi.ResourceOptions(providers=[site.account(here)])
 ranges = environment.network
 
 keys = Keys("keys", KeysArgs(place=here), on)

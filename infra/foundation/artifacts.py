@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import s3
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.place import Place
 from infra.foundation.settings import Artifacts as Settings
 
@@ -64,7 +64,7 @@ class Artifacts(pulumi.ComponentResource):
         s3.BucketPolicy(
             f"{name}-policy",
             bucket=bucket.id,
-            policy=grants.document(
+            policy=policy_text.of(
                 grants.only_tls(bucket.arn, pulumi.Output.concat(bucket.arn, "/*"))
             ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[closed]),

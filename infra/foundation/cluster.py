@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import cloudwatch, eks, iam
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.place import Place
 
 LOGS = ["api", "audit", "authenticator", "controllerManager", "scheduler"]
@@ -48,7 +48,7 @@ class Cluster(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-role",
             name=f"{called}-cluster",
-            assume_role_policy=grants.trust("eks.amazonaws.com"),
+            assume_role_policy=policy_text.of(grants.trust("eks.amazonaws.com")),
             opts=options,
         )
         attached = iam.RolePolicyAttachment(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.place import Place
 
 
@@ -37,14 +37,14 @@ class FlowLogs(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-role",
             name=f"{args.place.prefix}-flow-logs",
-            assume_role_policy=grants.trust("vpc-flow-logs.amazonaws.com"),
+            assume_role_policy=policy_text.of(grants.trust("vpc-flow-logs.amazonaws.com")),
             opts=options,
         )
         rights = grants.allow(
             ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"],
             [group.arn, pulumi.Output.concat(group.arn, ":*")],
         )
-        iam.RolePolicy(f"{name}-rights", role=role.id, policy=grants.document(rights), opts=options)
+        iam.RolePolicy(f"{name}-rights", role=role.id, policy=policy_text.of(rights), opts=options)
         ec2.FlowLog(
             f"{name}-log",
             vpc_id=args.vpc,

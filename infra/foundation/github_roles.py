@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import eks, iam
 
-from infra.foundation import grants, rights
+from infra.foundation import grants, policy_text, rights
 from infra.foundation.grants import Statement
 from infra.foundation.place import Place
 from infra.foundation.settings import Github
@@ -66,11 +66,11 @@ class GithubRoles(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-role",
             name=f"{place.prefix}-{called}",
-            assume_role_policy=grants.document(grants.github(rights.provider(place), subject)),
+            assume_role_policy=policy_text.of(grants.github(rights.provider(place), subject)),
             max_session_duration=3600,
             opts=options,
         )
         iam.RolePolicy(
-            f"{name}-rights", role=role.id, policy=grants.document(*statements), opts=options
+            f"{name}-rights", role=role.id, policy=policy_text.of(*statements), opts=options
         )
         return role

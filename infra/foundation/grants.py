@@ -1,23 +1,26 @@
-"""IAM documents: who may assume a role, and what it may do. Plain data; values may be outputs."""
+"""IAM statements: who may assume a role, and what it may do. Plain data; values may be outputs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pulumi
+from infra.foundation.place import GITHUB
+
+if TYPE_CHECKING:
+    import pulumi
 
 Statement = dict[str, Any]
 
 VERSION = "2012-10-17"
 
 
-def document(*statements: Statement) -> pulumi.Output[str]:
-    """A policy document as text, also when parts of it are known only later."""
-    return pulumi.Output.json_dumps({"Version": VERSION, "Statement": list(statements)})
+def document(*statements: Statement) -> dict[str, Any]:
+    """A policy document of statements."""
+    return {"Version": VERSION, "Statement": list(statements)}
 
 
 def allow(
     actions: Sequence[str],
-    resources: Sequence[pulumi.Input[str]],
+    resources: Sequence["pulumi.Input[str]"],
     conditions: Mapping[str, Any] | None = None,
     principal: Mapping[str, Any] | None = None,
 ) -> Statement:
@@ -30,7 +33,7 @@ def allow(
     return statement
 
 
-def only_tls(*resources: pulumi.Input[str]) -> Statement:
+def only_tls(*resources: "pulumi.Input[str]") -> Statement:
     """Deny whoever does not come over TLS."""
     return {
         "Sid": "OnlyTls",
@@ -42,34 +45,32 @@ def only_tls(*resources: pulumi.Input[str]) -> Statement:
     }
 
 
-def trust(service: str) -> pulumi.Output[str]:
+def trust(service: str) -> Statement:
     """A role that an AWS service assumes."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": ["sts:AssumeRole"],
-    }
-    return document(statement)
+    return {"Effect": "Allow", "Principal": {"Service": service}, "Action": ["sts:AssumeRole"]}
 
 
-def pods() -> pulumi.Output[str]:
+def pods() -> Statement:
     """A role that pods assume through EKS Pod Identity."""
-    statement = {
+    return {
         "Effect": "Allow",
         "Principal": {"Service": "pods.eks.amazonaws.com"},
         "Action": ["sts:AssumeRole", "sts:TagSession"],
     }
-    return document(statement)
 
 
-def github(provider: pulumi.Input[str], subject: str) -> Statement:
+def people(roles: Sequence[str]) -> Statement:
+    """A role that people assume from roles of their own."""
+    return {"Effect": "Allow", "Principal": {"AWS": list(roles)}, "Action": ["sts:AssumeRole"]}
+
+
+def github(provider: "pulumi.Input[str]", subject: str) -> Statement:
     """Trust of a role that GitHub Actions assumes with a token of exactly one kind of run."""
-    issuer = "token.actions.githubusercontent.com"
     return {
         "Effect": "Allow",
         "Principal": {"Federated": provider},
         "Action": ["sts:AssumeRoleWithWebIdentity"],
         "Condition": {
-            "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": subject}
+            "StringEquals": {f"{GITHUB}:aud": "sts.amazonaws.com", f"{GITHUB}:sub": subject}
         },
     }

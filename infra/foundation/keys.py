@@ -6,7 +6,7 @@ from typing import Literal
 import pulumi
 from pulumi_aws import kms
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.grants import Statement
 from infra.foundation.place import Place
 
@@ -43,7 +43,7 @@ class Keys(pulumi.ComponentResource):
                 description=f"{args.place.prefix}: {what}",
                 enable_key_rotation=True,
                 deletion_window_in_days=30,
-                policy=grants.document(_owner(args.place), *_services(args.place, use)),
+                policy=policy_text.of(_owner(args.place), *_services(args.place, use)),
                 opts=pulumi.ResourceOptions(parent=self),
             )
             kms.Alias(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import iam
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.place import Place
 
 MANAGED = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
@@ -34,7 +34,7 @@ class NodeRole(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-role",
             name=f"{args.place.prefix}-node",
-            assume_role_policy=grants.trust("ec2.amazonaws.com"),
+            assume_role_policy=policy_text.of(grants.trust("ec2.amazonaws.com")),
             opts=options,
         )
         self.ready = [
@@ -50,7 +50,7 @@ class NodeRole(pulumi.ComponentResource):
             cached = [args.place.arn("ecr", f"repository/{prefix}/*") for prefix in args.caches]
             rights = grants.allow(["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"], cached)
             iam.RolePolicy(
-                f"{name}-caches", role=role.id, policy=grants.document(rights), opts=options
+                f"{name}-caches", role=role.id, policy=policy_text.of(rights), opts=options
             )
         self.arn = role.arn
         self.register_outputs({"arn": self.arn})

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import pulumi_aws
-
 from infra.environment import Environment
 from infra.foundation.settings import Aws
 
@@ -50,23 +48,4 @@ def of(environment: Environment, aws: Aws) -> Place:
         account=aws.account,
         region=aws.region,
         protected=environment.protected,
-    )
-
-
-def provider(place: Place) -> pulumi_aws.Provider:
-    """The account as a provider, which refuses to work in any other account.
-
-    Every resource that can carry tags says whose costs it makes.
-    """
-    return pulumi_aws.Provider(
-        "account",
-        region=place.region,
-        allowed_account_ids=[place.account],
-        default_tags=pulumi_aws.ProviderDefaultTagsArgs(
-            tags={
-                "modelyard:environment": place.environment,
-                "modelyard:component": "foundation",
-                "modelyard:managed-by": "pulumi",
-            }
-        ),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import eks, iam
 
-from infra.foundation import grants
+from infra.foundation import grants, policy_text
 from infra.foundation.grants import Statement
 from infra.foundation.place import Place
 
@@ -39,7 +39,7 @@ class PodRole(pulumi.ComponentResource):
         role = iam.Role(
             f"{name}-role",
             name=f"{args.place.prefix}-{args.called}",
-            assume_role_policy=grants.pods(),
+            assume_role_policy=policy_text.of(grants.pods()),
             opts=options,
         )
         for policy in args.managed:
@@ -53,7 +53,7 @@ class PodRole(pulumi.ComponentResource):
             iam.RolePolicy(
                 f"{name}-rights",
                 role=role.id,
-                policy=grants.document(*args.statements),
+                policy=policy_text.of(*args.statements),
                 opts=options,
             )
         if args.associate:

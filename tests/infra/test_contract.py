@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import contract
+from infra import contract, environment
 from infra.contract import Contract, Image
 from infra.environment import Environment
+from infra.foundation.told import Database, Told
 from infra.refusal import Refusal
 
 DIGEST = "sha256:" + "a" * 64
@@ -68,3 +69,68 @@ def test_a_contract_without_a_pool_of_a_kind_says_so(facts: Contract) -> None:
 
     with pytest.raises(KeyError, match="gpu"):
         small.pool("gpu")
+
+
+def told() -> Told:
+    return Told(
+        cluster="modelyard-prod",
+        api="https://cluster.invalid",
+        authority="YXV0aG9yaXR5",
+        load_balancer="balancer.invalid",
+        artifacts="s3://modelyard-prod-artifacts-777788889999",
+        databases={"tracking": Database(address="db.invalid:5432", secret="arn:aws:secret")},
+        region="us-west-2",
+    )
+
+
+def test_an_account_promises_its_registry_gateway_and_pools(in_account: Environment) -> None:
+    facts = contract.promised(in_account)
+
+    assert facts.promised
+    assert facts.registry.pull == "777788889999.dkr.ecr.us-west-2.amazonaws.com/models"
+    assert facts.registry.pulled_by == "nodes"
+    assert facts.gateway.url == "https://models.example.com"
+    assert facts.existing == ("registry",)
+    assert facts.enforces_network_policy
+    assert [(pool.name, pool.kind, pool.gpus_per_node) for pool in facts.pools] == [
+        ("system", "cpu", 0),
+        ("gpu", "gpu", 1),
+        ("gpu-parts", "gpu", 56),
+        ("training", "gpu", 8),
+        ("neuron", "neuron", 1),
+        ("arm", "cpu", 0),
+    ]
+
+
+def test_what_only_the_account_knows_is_not_promised(in_account: Environment) -> None:
+    facts = contract.promised(in_account)
+
+    assert facts.api == "not known before the cluster is"
+    assert facts.databases == {}
+    assert facts.artifacts is None
+
+
+def test_what_the_foundation_told_settles_the_promise(in_account: Environment) -> None:
+    facts = contract.settled(in_account, told(), {}, {})
+
+    assert not facts.promised
+    assert facts.api == "https://cluster.invalid"
+    assert facts.artifacts == "s3://modelyard-prod-artifacts-777788889999"
+    assert facts.databases["tracking"].address == "db.invalid:5432"
+    assert facts.pools == contract.promised(in_account).pools
+
+
+def test_the_contract_of_an_account_survives_being_written_and_read(
+    in_account: Environment,
+) -> None:
+    made = contract.settled(in_account, told(), {}, {})
+    where = contract.path(in_account.name)
+    where.parent.mkdir(parents=True)
+    where.write_text(made.model_dump_json())
+
+    assert contract.load(in_account) == made
+
+
+@pytest.fixture
+def in_account(here: Environment) -> Environment:
+    return environment.load("prod")

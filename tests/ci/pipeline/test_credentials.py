@@ -51,6 +51,17 @@ def test_the_folder_holds_exactly_the_files_that_others_were_promised(local: Env
     assert {path.name for path in folder.iterdir()} == FILES
 
 
+def test_an_account_has_a_registry_of_its_own_and_a_gateway_of_its_name(
+    local: Environment,
+) -> None:
+    folder = credentials.ensure(environment.load("dev"))
+
+    assert {path.name for path in folder.iterdir()} == {
+        name for name in FILES if "registry" not in name
+    } - {"htpasswd", "docker-config.json"}
+    assert names(folder, "gateway") == {"models.dev.example.com"}
+
+
 def test_nobody_else_on_the_machine_can_read_anything(local: Environment) -> None:
     folder = credentials.ensure(local)
 

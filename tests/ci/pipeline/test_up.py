@@ -12,6 +12,7 @@ from ci.pipeline.steps import Steps
 from ci.yard.progress import Progress
 from infra import environment
 from infra.environment import Environment
+from infra.refusal import Refusal
 
 SAME = {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 9}
 
@@ -140,3 +141,12 @@ def test_up_ends_with_a_prediction_of_every_released_model(env: Environment, wor
 
     assert list(run(env).answers) == ["digits", "wine"]
     assert world.done[-2:] == ["wait for digits and wine", "ask digits and wine"]
+
+
+def test_an_account_is_refused_before_anything_is_done(world: World) -> None:
+    account = environment.load("dev")
+
+    with pytest.raises(Refusal, match=r"for accounts it is not built yet.*yard bootstrap dev"):
+        up.run(account, Steps(Progress(io.StringIO())))
+
+    assert world.done == []

@@ -1,0 +1,52 @@
+"""What must be in an account before any Pulumi program can run there: state, key, deploy role.
+
+Each step looks first, so a second run changes nothing, and an interrupted one is completed by the
+next. Nothing here deletes.
+"""
+
+from collections.abc import Callable
+
+from ci.aws import account, deploy_role, state
+from ci.report import Report
+from infra.environment import Environment
+from infra.foundation import place
+from infra.foundation.place import Place
+from infra.refusal import Refusal
+
+
+def run(env: Environment, report: Report) -> list[str]:
+    """Make what is missing and correct what differs; returns what changed, in words.
+
+    Raises Refusal for another account than the environment's, and where nobody could deploy.
+    """
+    aws = account.settings(env)
+    if aws.github is None and not aws.admins:
+        raise Refusal(
+            f"Pulumi.{env.name}.yaml: aws.github",
+            None,
+            "neither github nor admins is set, so nobody could assume the deploy role",
+            "Set aws.github, or name roles of people in aws.admins.",
+        )
+    session = account.session(env)
+    here = place.of(env, aws)
+    steps: list[tuple[str, Callable[[], list[str]]]] = [
+        ("public access", lambda: state.closed(session, here)),
+        ("key", lambda: state.key(session, here)),
+        ("bucket", lambda: state.bucket(session, here)),
+        ("GitHub", lambda: deploy_role.provider(session, here, aws)),
+        ("deploy role", lambda: deploy_role.role(session, here, aws)),
+    ]
+    changed: list[str] = []
+    for number, (name, step) in enumerate(steps):
+        report(name, number, len(steps))
+        changed += step()
+    return changed
+
+
+def variables(here: Place) -> dict[str, str]:
+    """What plain `pulumi` needs to use the state of this account."""
+    return {
+        "PULUMI_BACKEND_URL": f"s3://{here.state_bucket}?region={here.region}&awssdk=v2",
+        "PULUMI_SECRETS_PROVIDER": f"awskms://{here.state_key}?region={here.region}",
+        "AWS_REGION": here.region,
+    }
