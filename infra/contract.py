@@ -53,9 +53,21 @@ class Pool(Part):
     kind: Literal["control", "cpu", "gpu", "neuron"]
     simulated: bool
     gpus_per_node: int
+    """Devices that pods can ask for on one node, after sharing."""
+    mig: bool = False
+    """Whether its GPUs are divided, all of a node alike."""
+    replicas: Annotated[int, Field(ge=1)] = 1
+    """How often each GPU is offered (time-slicing)."""
     labels: dict[str, str]
     taint: str | None = None
     """``key=value:effect``, or None where any pod may land."""
+
+
+class Autoscaling(Part):
+    """Pools of an account whose sizes an autoscaler changes, found by the cluster's tag."""
+
+    cluster: str
+    region: str
 
 
 class Image(Part):
@@ -95,6 +107,8 @@ class Contract(Part):
     """What the cluster or its team has already: the platform installs none of its own."""
     identity: Literal["none", "pod-identity"] = "none"
     """How pods get rights outside of the cluster."""
+    autoscaling: Autoscaling | None = None
+    """Where pools grow and shrink by themselves."""
     databases: Annotated[dict[str, Database], Field(default_factory=dict)]
     """By use: tracking, events."""
     artifacts: str | None = None

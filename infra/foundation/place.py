@@ -1,9 +1,12 @@
 """Which account and region a program makes things in, and how it names them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from infra.environment import Environment
 from infra.foundation.settings import Aws
+
+if TYPE_CHECKING:
+    from infra.environment import Environment
 
 GITHUB = "token.actions.githubusercontent.com"
 
@@ -41,7 +44,7 @@ class Place:
         return f"alias/{self.prefix}-state"
 
 
-def of(environment: Environment, aws: Aws) -> Place:
+def of(environment: "Environment", aws: Aws) -> Place:
     """The place of an environment."""
     return Place(
         environment=environment.name,

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from infra.foundation import placement
-from infra.foundation.settings import Aws, Pool
+from infra.foundation import place, placement
+from infra.foundation.settings import Aws, Mig, Pool, TimeSlicing
 
 if TYPE_CHECKING:
     from infra.environment import Environment
@@ -37,6 +37,7 @@ def in_account(environment: "Environment", aws: Aws) -> dict[str, object]:
         "enforces_network_policy": True,
         "existing": ("registry",),
         "identity": "pod-identity",
+        "autoscaling": {"cluster": place.of(environment, aws).prefix, "region": aws.region},
         "kubelets_certified": True,
     }
 
@@ -49,6 +50,8 @@ def _pool(pool: Pool) -> dict[str, object]:
         "kind": placement.kind(pool),
         "simulated": False,
         "gpus_per_node": placement.devices(pool),
+        "mig": isinstance(pool.sharing, Mig),
+        "replicas": pool.sharing.replicas if isinstance(pool.sharing, TimeSlicing) else 1,
         "labels": placement.labels(pool),
         "taint": taints[0] if taints else None,
     }

@@ -5,9 +5,11 @@ import pulumi
 from infra.platform import site
 from infra.platform.accelerators import Accelerators, AcceleratorsArgs
 from infra.platform.admission import Admission, AdmissionArgs
+from infra.platform.autoscaler import Autoscaler, AutoscalerArgs
 from infra.platform.delivery import Delivery, DeliveryArgs
 from infra.platform.doorkeeper import Doorkeeper, DoorkeeperArgs
 from infra.platform.gateway import Gateway, GatewayArgs
+from infra.platform.gpu_nodes import GpuNodes, GpuNodesArgs
 from infra.platform.metrics import Metrics, MetricsArgs
 from infra.platform.model_access import ModelAccess, ModelAccessArgs
 from infra.platform.monitoring import Monitoring, MonitoringArgs
@@ -58,5 +60,7 @@ monitoring = MonitoringArgs(
 Monitoring("monitoring", monitoring, on)
 accelerators = AcceleratorsArgs(contract=contract, namespace=names["accelerators"])
 Accelerators("accelerators", accelerators, on)
+GpuNodes("gpu-nodes", GpuNodesArgs(contract=contract, namespace=names["accelerators"]), on)
+Autoscaler("autoscaler", AutoscalerArgs(contract=contract, namespaces=names), on)
 
 pulumi.export("gateway", contract.gateway.url)

@@ -135,7 +135,9 @@ class Monitoring(pulumi.ComponentResource):
             access.rule("", ["pods", "services"], access.READ),
             access.rule("discovery.k8s.io", ["endpointslices"], access.READ),
         ]
-        places = {space: (args.namespaces.get(space, space), look) for space in scrapes.PODS_IN}
+        places = {
+            space: (args.namespaces.get(space, space), look) for space in scrapes.pods_in(contract)
+        }
         places["default"] = ("default", servers)
         bindings: list[pulumi.Resource] = [
             access.in_namespace(f"{name}-{word}", contract, component, place, account, given, self)
@@ -164,6 +166,12 @@ class Monitoring(pulumi.ComponentResource):
             (spaces.REGISTRY, spaces.DISTRIBUTION): REGISTRY_PORT,
             (spaces.DELIVERY, spaces.ROLLOUTS): ROLLOUTS_PORT,
             (spaces.MONITORING, spaces.METRICS_SERVER): METRICS_SERVER_PORT,
+            (spaces.ACCELERATORS, spaces.DCGM): spaces.DCGM_PORT,
+            (spaces.AUTOSCALING, spaces.AUTOSCALER): spaces.AUTOSCALER_PORT,
+        }
+        served = {
+            *scrapes.plain(args.contract).values(),
+            (spaces.MONITORING, spaces.METRICS_SERVER),
         }
         policies.allow(
             name,
@@ -176,6 +184,7 @@ class Monitoring(pulumi.ComponentResource):
                 *(
                     policies.Talk(policies.component(*who), (port,))
                     for who, port in metrics.items()
+                    if who in served
                 ),
                 policies.Talk(policies.everything_in(spaces.MODELS), (spaces.MODEL_PORT_NUMBER,)),
                 policies.Talk(policies.everything_in("kube-system"), (9153,)),

@@ -47,6 +47,14 @@ SPACES = (
 )
 
 
+AUTOSCALED = Space(name=spaces.AUTOSCALING)
+
+
+def wanted(contract: Contract) -> tuple[Space, ...]:
+    """The namespaces of a cluster."""
+    return (*SPACES, AUTOSCALED) if contract.autoscaling else SPACES
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
     """The contract of the cluster that gets the namespaces."""
@@ -64,7 +72,9 @@ class Namespaces(pulumi.ComponentResource):
         self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Namespaces", name, None, opts)
-        self.names = {space.name: self._make(name, args.contract, space) for space in SPACES}
+        self.names = {
+            space.name: self._make(name, args.contract, space) for space in wanted(args.contract)
+        }
         self.register_outputs({"names": dict(self.names)})
 
     def _make(self, name: str, contract: Contract, space: Space) -> pulumi.Output[str]:

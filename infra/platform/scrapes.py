@@ -43,6 +43,22 @@ PODS_IN = (
 _POD = "__meta_kubernetes_pod"
 
 
+def plain(contract: Contract) -> dict[str, tuple[str, str]]:
+    """Components of this cluster with a metrics port in the clear."""
+    found = dict(PLAIN)
+    if any(pool.kind == "gpu" and not pool.simulated for pool in contract.pools):
+        found["dcgm"] = (spaces.ACCELERATORS, spaces.DCGM)
+    if contract.autoscaling:
+        found["cluster-autoscaler"] = (spaces.AUTOSCALING, spaces.AUTOSCALER)
+    return found
+
+
+def pods_in(contract: Contract) -> tuple[str, ...]:
+    """Namespaces of this cluster in which pods are looked for."""
+    more = {namespace for namespace, _ in plain(contract).values()}
+    return (*PODS_IN, *sorted(more - set(PODS_IN)))
+
+
 def configuration(contract: Contract) -> str:
     """prometheus.yml."""
     document = {
@@ -60,7 +76,7 @@ def configuration(contract: Contract) -> str:
             },
             *(
                 _pods(job, namespace, f"app.kubernetes.io/name={component}")
-                for job, (namespace, component) in PLAIN.items()
+                for job, (namespace, component) in plain(contract).items()
             ),
             _metrics_server(),
             _api_server(),

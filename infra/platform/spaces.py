@@ -10,6 +10,7 @@ DELIVERY = "delivery"
 MONITORING = "monitoring"
 ACCELERATORS = "accelerators"
 MODELS = "models"
+AUTOSCALING = "autoscaling"
 
 # app.kubernetes.io/name of each component.
 PROVISIONER = "local-path-provisioner"
@@ -20,8 +21,13 @@ ROLLOUTS = "argo-rollouts"
 METRICS_SERVER = "metrics-server"
 PROMETHEUS = "prometheus"
 DEVICE_PLUGIN = "gpu-device-plugin"
+NVIDIA_PLUGIN = "nvidia-device-plugin"
+DCGM = "dcgm-exporter"
+AUTOSCALER = "cluster-autoscaler"
 
 PROMETHEUS_PORT = 9090
+DCGM_PORT = 9400
+AUTOSCALER_PORT = 8085
 # Names of container ports. Prometheus keeps the targets of a pod by them.
 METRICS_PORT = "metrics"
 MODEL_PORT = "http"

@@ -59,6 +59,24 @@ KNOWN = {
             "kubernetes:core/v1:PersistentVolumeClaim monitoring-volume: spec.storageClassName",
             "the class is the one that EBS makes",
         ),
+        Explained("kubernetes:* gpu-nodes-*", "real GPUs need the vendor's plugin and exporter"),
+        Explained("kubernetes:* autoscaler-*", "pools in an account grow and shrink"),
+        Explained("kubernetes:* namespaces-autoscaling*", "pools in an account grow and shrink"),
+        Explained("kubernetes:* monitoring-accelerators-*", "the GPUs' exporter is scraped"),
+        Explained("kubernetes:* monitoring-autoscaling-*", "the autoscaler is scraped"),
+        Explained(
+            "kubernetes:core/v1:ConfigMap monitoring-settings: data.prometheus.yml",
+            "the autoscaler and the GPUs' exporter are scraped",
+        ),
+        Explained(
+            "kubernetes:apps/v1:Deployment monitoring-deployment: "
+            "spec.template.metadata.annotations.modelyard.dev/configuration",
+            "it restarts with its configuration",
+        ),
+        Explained(
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy monitoring-policy: spec.egress",
+            "the autoscaler and the GPUs' exporter are scraped",
+        ),
         Explained("kubernetes:core/v1:Secret model-access-pull", "nodes pull by their own role"),
         Explained(
             "kubernetes:core/v1:ServiceAccount model-access-account: imagePullSecrets",
@@ -177,7 +195,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory, new_engine: "type[Engine]") -
             "credentials": made.credentials,
             "kubelets_certified": True,
         }
-        settled = contract.settled(in_account(), told(), made.images, made.crds)
+        images = made.images | {
+            f"modelyard/{name}": made.images["modelyard/shell"]
+            for name in ("nvidia-device-plugin", "dcgm-exporter", "cluster-autoscaler")
+        }
+        settled = contract.settled(in_account(), told(), images, made.crds)
         clusters = {
             "hosts": (hosts(), made.model_copy(update=same)),
             "aws": (in_account(), settled.model_copy(update=same)),

@@ -1,0 +1,195 @@
+"""The platform in an AWS account: what GPU nodes and the autoscaler get, on prod's pools."""
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from infra import contract, environment
+from infra.contract import Contract, Image
+from infra.foundation import scaling
+from infra.platform import scrapes, spaces
+from infra.platform.gpu_nodes import settings
+from infra.policy import exemptions, rules, workloads
+from tests.infra.platform.conftest import House, build, program
+from tests.infra.test_contract import told
+
+if TYPE_CHECKING:
+    from tests.infra.conftest import Engine
+
+OWN = ("nvidia-device-plugin", "dcgm-exporter", "cluster-autoscaler")
+
+
+def in_account(name: str, folder: Path) -> Contract:
+    """A settled contract, with the credentials and definitions of `local`."""
+    made = build(folder)
+    images = made.images | {
+        f"modelyard/{one}": Image(reference=f"modelyard/{one}:1", digest="sha256:" + "b" * 64)
+        for one in OWN
+    }
+    settled = contract.settled(environment.load(name), told(), images, made.crds)
+    return settled.model_copy(update={"credentials": made.credentials})
+
+
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory, new_engine: "type[Engine]") -> Iterator[House]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        made = in_account("prod", folder)
+        contract.path("prod").parent.mkdir()
+        contract.path("prod").write_text(made.model_dump_json())
+        engine = new_engine()
+        engine.run(program, stack="prod")
+        yield House(engine, environment.load("prod"), made)
+
+
+def daemons(house: House) -> dict[str, dict[str, Any]]:
+    return {one.inputs["metadata"]["name"]: one.inputs for one in house.engine.created("DaemonSet")}
+
+
+def pod(house: House, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = daemons(house)[name]["spec"]["template"]["spec"]
+    return found
+
+
+def test_every_pool_of_real_gpus_has_a_plugin_and_an_exporter(prod: House) -> None:
+    assert set(daemons(prod)) == {
+        f"{what}-{pool}"
+        for what in ("nvidia-device-plugin", "dcgm-exporter")
+        for pool in ("gpu", "gpu-parts", "training")
+    }
+
+
+def test_they_run_on_every_node_of_their_pool_and_on_no_other(prod: House) -> None:
+    for pool in prod.contract.pools:
+        if pool.kind == "gpu":
+            found = pod(prod, f"dcgm-exporter-{pool.name}")
+            assert found["nodeSelector"] == pool.labels
+            # `training` has a taint of its own besides that of GPUs.
+            assert found["tolerations"] == [{"operator": "Exists"}]
+
+
+def test_simulated_gpus_get_none_of_it(house: House) -> None:
+    assert set(daemons(house)) == {"gpu-device-plugin-gpu"}
+
+
+def plugin_settings(house: House, pool: str) -> dict[str, Any]:
+    data = house.engine.one("ConfigMap", f"nvidia-device-plugin-{pool}")["data"]
+    found: dict[str, Any] = yaml.safe_load(data["config.yaml"])
+    return found
+
+
+def test_gpus_are_offered_whole_unless_the_pool_shares_them(prod: House) -> None:
+    found = plugin_settings(prod, "gpu")
+
+    assert found["flags"]["migStrategy"] == "none"
+    assert "sharing" not in found
+
+
+def test_parts_of_divided_gpus_are_offered_as_gpus(prod: House) -> None:
+    assert plugin_settings(prod, "gpu-parts")["flags"]["migStrategy"] == "single"
+    (container,) = pod(prod, "nvidia-device-plugin-gpu-parts")["containers"]
+    assert container["securityContext"]["capabilities"]["add"] == ["SYS_ADMIN"]
+    (whole,) = pod(prod, "nvidia-device-plugin-gpu")["containers"]
+    assert "add" not in whole["securityContext"]["capabilities"]
+
+
+def test_time_slices_are_offered_as_often_as_the_pool_says() -> None:
+    pools = {pool.name: pool for pool in contract.promised(environment.load("staging")).pools}
+
+    assert settings(pools["gpu-shared"])["sharing"] == {
+        "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}
+    }
+
+
+def test_metrics_of_gpus_say_which_pod_uses_them(prod: House) -> None:
+    (container,) = pod(prod, "dcgm-exporter-gpu")["containers"]
+    environment_of = {one["name"]: one["value"] for one in container["env"]}
+
+    assert environment_of["DCGM_EXPORTER_KUBERNETES"] == "true"
+    assert container["ports"] == [{"name": "metrics", "containerPort": 9400}]
+
+
+def test_prometheus_scrapes_what_an_account_has_more(prod: House, house: House) -> None:
+    jobs = {
+        name: {
+            one["job_name"]
+            for one in yaml.safe_load(scrapes.configuration(facts))["scrape_configs"]
+        }
+        for name, facts in {"prod": prod.contract, "local": house.contract}.items()
+    }
+
+    assert jobs["prod"] - jobs["local"] == {"dcgm", "cluster-autoscaler"}
+    (policy,) = [
+        one.inputs
+        for one in prod.engine.created("NetworkPolicy")
+        if one.inputs["metadata"]["name"] == spaces.PROMETHEUS
+    ]
+    reached = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert {9400, 8085} <= reached
+
+
+def test_the_autoscaler_stands_where_its_role_in_the_account_is_for(prod: House) -> None:
+    account = prod.engine.one("ServiceAccount", "cluster-autoscaler")["metadata"]
+
+    assert account["namespace"] == scaling.NAMESPACE == spaces.AUTOSCALING
+    assert account["name"] == scaling.SERVICE_ACCOUNT
+
+
+def test_the_autoscaler_finds_the_pools_of_its_own_cluster(prod: House) -> None:
+    deployment = prod.engine.one("Deployment", "cluster-autoscaler")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (found_by,) = [one for one in container["args"] if "auto-discovery" in one]
+
+    assert found_by.endswith(
+        "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/modelyard-prod"
+    )
+    assert container["env"] == [{"name": "AWS_REGION", "value": "us-west-2"}]
+
+
+def test_the_autoscaler_changes_nodes_and_its_own_notes_and_reads_the_rest(prod: House) -> None:
+    (role,) = [
+        one.inputs
+        for one in prod.engine.created("ClusterRole")
+        if one.inputs["metadata"]["name"] == "modelyard:cluster-autoscaler"
+    ]
+    written = {
+        resource
+        for rule in role["rules"]
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+        for resource in rule["resources"]
+    }
+
+    assert written == {"nodes", "pods/eviction", "events"}
+    assert not [rule for rule in role["rules"] if "*" in rule["verbs"] + rule["resources"]]
+    assert "secrets" not in str(role["rules"])
+
+
+def test_nothing_of_it_is_on_a_cluster_of_hosts(house: House) -> None:
+    names = {one.inputs["metadata"]["name"] for one in house.engine.created("Namespace")}
+
+    assert spaces.MODELS in names
+    assert spaces.AUTOSCALING not in names
+
+
+def test_policies_let_all_of_it_through_or_an_exemption_says_why_not(prod: House) -> None:
+    spared = {(one.rule, one.where.namespace, one.where.name) for one in exemptions.load()}
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    pods = 0
+    for one in prod.engine.registered:
+        found = workloads.pod(one.inputs)
+        if found is None:
+            continue
+        pods += 1
+        metadata = one.inputs["metadata"]
+        component = metadata["labels"]["app.kubernetes.io/name"]
+        for rule in rules.RULES:
+            if rule.faults(found):
+                assert (rule.name, metadata["namespace"], component) in spared, one.name
+
+    assert pods > 10
+    assert all(one.until > today for one in exemptions.load())
