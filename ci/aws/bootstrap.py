@@ -33,6 +33,7 @@ def run(env: Environment, report: Report) -> list[str]:
         ("public access", lambda: state.closed(session, here)),
         ("key", lambda: state.key(session, here)),
         ("bucket", lambda: state.bucket(session, here)),
+        ("service roles", lambda: deploy_role.services(session)),
         ("GitHub", lambda: deploy_role.provider(session, here, aws)),
         ("deploy role", lambda: deploy_role.role(session, here, aws)),
     ]

@@ -64,3 +64,18 @@ def role(session: boto3.Session, here: Place, aws: Aws) -> list[str]:
         client.put_role_policy(RoleName=name, PolicyName="deploy", PolicyDocument=text)
         made.append(f"rights of {name}")
     return made
+
+
+SERVICES = ("autoscaling.amazonaws.com", "spot.amazonaws.com")
+"""AWS makes roles for these at their first use; the key of disks names the first one before."""
+
+
+def services(session: boto3.Session) -> list[str]:
+    """Roles of AWS's own services, where the account has not used them yet."""
+    client = session.client("iam")
+    made = []
+    for service in SERVICES:
+        if not client.list_roles(PathPrefix=f"/aws-service-role/{service}/")["Roles"]:
+            client.create_service_linked_role(AWSServiceName=service)
+            made.append(f"role of {service}")
+    return made

@@ -18,8 +18,8 @@ class EntranceArgs:
     place: Place
     vpc: pulumi.Input[str]
     subnets: Sequence[pulumi.Input[str]]
-    clients: str
-    """Range from which connections are taken: the VPC and what is routed to it."""
+    clients: Sequence[str]
+    """Ranges from which connections are taken."""
     node_port: int
     nodes: pulumi.Input[str]
     """Name of the scaling group of the nodes."""
@@ -89,15 +89,16 @@ class Entrance(pulumi.ComponentResource):
 
     def _rules(self, name: str, args: EntranceArgs, group: ec2.SecurityGroup) -> None:
         options = pulumi.ResourceOptions(parent=self)
-        vpc.SecurityGroupIngressRule(
-            f"{name}-in",
-            security_group_id=group.id,
-            cidr_ipv4=args.clients,
-            ip_protocol="tcp",
-            from_port=PORT,
-            to_port=PORT,
-            opts=options,
-        )
+        for number, clients in enumerate(args.clients, 1):
+            vpc.SecurityGroupIngressRule(
+                f"{name}-in-{number}",
+                security_group_id=group.id,
+                cidr_ipv4=clients,
+                ip_protocol="tcp",
+                from_port=PORT,
+                to_port=PORT,
+                opts=options,
+            )
         vpc.SecurityGroupEgressRule(
             f"{name}-out",
             security_group_id=group.id,

@@ -61,14 +61,16 @@ class NodePool(pulumi.ComponentResource):
         self.group = eks.NodeGroup(
             f"{name}-group",
             cluster_name=args.cluster,
-            node_group_name=pool.name,
+            # A prefix: the successor of a group comes up beside it, and then it drains.
+            node_group_name_prefix=f"{pool.name}-",
             node_role_arn=args.role,
             ami_type=IMAGES[pool.arch, pool.accelerator.kind if pool.accelerator else None],
             release_version=args.versions.image_release,
             version=args.versions.kubernetes,
             capacity_type=CAPACITIES[pool.capacity],
-            # A capacity block's type stands in the template.
-            instance_types=None if pool.reservation else list(pool.instance_types),
+            # One type stands in the template, where a change of it replaces node after node; a
+            # list of types can only stand here, where it replaces the group.
+            instance_types=None if _one_type(pool) else list(pool.instance_types),
             subnet_ids=[args.subnets[zone] for zone in args.zones],
             launch_template=_reference(self._template(name, args)),
             scaling_config=eks.NodeGroupScalingConfigArgs(
@@ -97,7 +99,7 @@ class NodePool(pulumi.ComponentResource):
             f"{name}-template",
             name=f"{args.place.prefix}-{pool.name}",
             update_default_version=True,
-            instance_type=pool.instance_types[0] if pool.reservation else None,
+            instance_type=_one_type(pool),
             user_data=base64.b64encode(node_config.text(pool, args.versions).encode()).decode(),
             block_device_mappings=[_disk(pool, args.disk_key)],
             # IMDSv2 alone, and out of reach for pods.
@@ -183,6 +185,11 @@ class NodePool(pulumi.ComponentResource):
                 tag=autoscaling.TagTagArgs(key=key, value=text, propagate_at_launch=False),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+
+
+def _one_type(pool: Pool) -> str | None:
+    """The pool's only instance type; None where it has several."""
+    return pool.instance_types[0] if len(pool.instance_types) == 1 else None
 
 
 def _reference(template: ec2.LaunchTemplate) -> eks.NodeGroupLaunchTemplateArgs:

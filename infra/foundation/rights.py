@@ -83,7 +83,7 @@ def deploy(place: Place) -> list[Statement]:
         "autoscaling": ["Attach", "Detach", "Create", "Delete", "Describe", "Update"],
         "ec2": [
             *(*VERBS, "Allocate", "Associate", "Attach", "Authorize", "Detach", "Disable"),
-            *("Disassociate", "Enable", "Release", "Replace", "Revoke"),
+            *("Disassociate", "Enable", "Release", "Replace", "Reset", "Revoke", "Run"),
         ],
         "ecr": [*VERBS, "Batch", "Complete", "Initiate", "Set", "Start", "Update", "Upload"],
         "eks": [*VERBS, "Associate", "Disassociate", "Update"],
@@ -102,7 +102,7 @@ def deploy(place: Place) -> list[Statement]:
             for service, named in services.items()
         ),
         allow(
-            [f"s3:{verb}*" for verb in ("Create", "Get", "List", "Put", "Delete")],
+            [f"s3:{verb}*" for verb in ("Create", "Get", "List", "Put", "Delete", "Tag", "Untag")],
             [f"arn:aws:s3:::{place.prefix}-*", f"arn:aws:s3:::{place.prefix}-*/*"],
         ),
         allow(
@@ -128,7 +128,8 @@ def deploy(place: Place) -> list[Statement]:
             [f"{account}:role/aws-service-role/*"],
         ),
         allow(
-            ["budgets:ViewBudget", "budgets:ModifyBudget"],
+            [f"budgets:{verb}" for verb in ("ViewBudget", "ModifyBudget", "TagResource")]
+            + ["budgets:ListTagsForResource", "budgets:UntagResource"],
             [f"arn:aws:budgets::{place.account}:budget/{place.prefix}-*"],
         ),
         {

@@ -20,7 +20,7 @@ Percent = Annotated[int, Field(ge=1, le=100)]
 
 def _not_everybody(value: str) -> str:
     if value.endswith("/0"):
-        raise ValueError("the whole internet may not reach the API server")
+        raise ValueError("the whole internet is not let in")
     return value
 
 
@@ -140,6 +140,8 @@ class Aws(Closed):
     nat: Literal["one", "per-zone"]
     api_access: tuple[AccessCidr, ...] = ()
     """Who may reach the API server from outside; nobody: it has no public endpoint."""
+    clients: tuple[AccessCidr, ...] = ()
+    """Ranges outside of the VPC, routed to it, from which clients may reach the gateway."""
     admins: tuple[RoleArn, ...] = ()
     """Roles of people that administer the cluster."""
     domain: Domain

@@ -213,6 +213,18 @@ def test_changed_rights_are_corrected(
     assert run(dev) == ["rights of modelyard-dev-deploy"]
 
 
+def test_roles_that_a_key_names_are_there_before_it(
+    session: boto3.Session, dev: Environment
+) -> None:
+    run(dev)
+
+    arn = session.client("iam").get_role(RoleName="AWSServiceRoleForAutoScaling")["Role"]["Arn"]
+    assert arn == (
+        "arn:aws:iam::111122223333:role/aws-service-role/autoscaling.amazonaws.com/"
+        "AWSServiceRoleForAutoScaling"
+    )
+
+
 def test_plain_pulumi_is_told_where_the_state_is(here: Place) -> None:
     assert bootstrap.variables(here) == {
         "PULUMI_BACKEND_URL": "s3://modelyard-dev-state-111122223333?region=us-west-2&awssdk=v2",

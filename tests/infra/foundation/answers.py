@@ -26,7 +26,7 @@ ANSWERS: dict[str, Answer] = {
     "aws:ec2/launchTemplate:LaunchTemplate": lambda name, inputs: {"latestVersion": 1},
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": lambda name, inputs: {
-        "resources": [{"autoscalingGroups": [{"name": f"eks-{inputs['nodeGroupName']}-1"}]}]
+        "resources": [{"autoscalingGroups": [{"name": f"eks-{inputs['nodeGroupNamePrefix']}1"}]}]
     },
     "aws:kms/key:Key": lambda name, inputs: {
         "arn": f"arn:aws:kms:test:{name}",

@@ -145,6 +145,13 @@ def test_the_load_balancer_is_inside_and_hands_tls_through(estate: Estate) -> No
     assert nodes["autoscalingGroupName"] == f"eks-{estate.aws.pools[0].name}-1"
 
 
+def test_clients_come_from_the_vpc_and_from_listed_ranges(prod: Estate) -> None:
+    rules = prod.engine.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    found = [rule["cidrIpv4"] for name, rule in rules.items() if name.startswith("entrance-in-")]
+
+    assert found == ["10.40.0.0/16", "100.72.0.0/16", "10.200.0.0/16"]
+
+
 def test_keys_rotate_and_only_the_account_and_its_services_may_use_them(estate: Estate) -> None:
     keys = estate.engine.of("aws:kms/key:Key")
 

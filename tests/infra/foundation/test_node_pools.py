@@ -29,11 +29,14 @@ def user_data(estate: Estate, pool: str) -> str:
 
 def test_every_pool_of_the_file_is_a_node_group_of_its_size(estate: Estate) -> None:
     found = {
-        one["nodeGroupName"]: (one["scalingConfig"]["minSize"], one["scalingConfig"]["maxSize"])
+        one["nodeGroupNamePrefix"]: (
+            one["scalingConfig"]["minSize"],
+            one["scalingConfig"]["maxSize"],
+        )
         for one in estate.engine.of(GROUP).values()
     }
 
-    assert found == {pool.name: (pool.min, pool.max) for pool in estate.aws.pools}
+    assert found == {f"{pool.name}-": (pool.min, pool.max) for pool in estate.aws.pools}
 
 
 def test_a_pool_may_begin_empty(estate: Estate) -> None:
@@ -102,13 +105,22 @@ def test_a_capacity_block_is_used_from_its_reservation_alone(prod: Estate) -> No
     assert "instanceTypes" not in group(prod, "training")
 
 
+def test_one_type_stands_where_its_change_replaces_node_after_node(prod: Estate) -> None:
+    assert template(prod, "system")["instanceType"] == "m7i.2xlarge"
+    assert "instanceTypes" not in group(prod, "system")
+
+
+def test_several_types_stand_where_their_change_replaces_the_group(prod: Estate) -> None:
+    assert "instanceType" not in template(prod, "gpu")
+    assert group(prod, "gpu")["instanceTypes"] == ["g6.xlarge", "g6.2xlarge"]
+    # By a prefix, as two groups stand beside each other for a while.
+    assert "nodeGroupName" not in group(prod, "gpu")
+
+
 def test_an_ordinary_pool_names_no_reservation(prod: Estate) -> None:
     made = template(prod, "gpu")
 
-    assert not {"instanceType", "instanceMarketOptions", "capacityReservationSpecification"} & set(
-        made
-    )
-    assert group(prod, "gpu")["instanceTypes"] == ["g6.xlarge", "g6.2xlarge"]
+    assert not {"instanceMarketOptions", "capacityReservationSpecification"} & set(made)
 
 
 def test_every_card_of_a_fabric_pool_has_its_adapter(prod: Estate) -> None:
