@@ -106,7 +106,9 @@ def _nodes(inputs: dict[str, Any]) -> list[Use]:
     if inputs.get("capacityType", "ON_DEMAND") != "ON_DEMAND":
         return [("a price that changes", 1)]
     size = float((inputs.get("scalingConfig") or {}).get("minSize") or 0)
-    types = inputs.get("instanceTypes") or ["of the launch template"]
+    # The types of a group may stand in its launch template; its tag names them in any case.
+    tagged = str((inputs.get("tags") or {}).get("modelyard:instance-types") or "").split()
+    types = inputs.get("instanceTypes") or tagged or ["of the launch template"]
     return [(f"instance:{types[0]}", size)] if size else []
 
 

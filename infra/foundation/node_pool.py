@@ -80,6 +80,11 @@ class NodePool(pulumi.ComponentResource):
             node_repair_config=eks.NodeGroupNodeRepairConfigArgs(enabled=True),
             labels=placement.labels(pool),
             taints=[_taint(one) for one in placement.taints(pool)],
+            # Where costs are told by pool; a value may hold spaces, and no commas.
+            tags={
+                "modelyard:pool": pool.name,
+                "modelyard:instance-types": " ".join(pool.instance_types),
+            },
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(args.after),

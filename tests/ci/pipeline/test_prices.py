@@ -59,6 +59,15 @@ def test_an_empty_pool_costs_nothing() -> None:
     assert found.difference == 0
 
 
+def test_a_type_that_stands_in_the_template_is_known_by_the_groups_tag() -> None:
+    tagged = nodes(2) | {"tags": {"modelyard:instance-types": "g6.xlarge"}}
+    del tagged["instanceTypes"]
+
+    found = difference(step(GROUP, "create", new=tagged))
+
+    assert found.difference == pytest.approx(2 * 0.8048 * HOURS)
+
+
 def test_a_second_zone_doubles_a_database() -> None:
     one = {
         "engine": "postgres",

@@ -110,6 +110,14 @@ def test_one_type_stands_where_its_change_replaces_node_after_node(prod: Estate)
     assert "instanceTypes" not in group(prod, "system")
 
 
+def test_costs_can_be_told_by_pool_and_type(prod: Estate) -> None:
+    for pool in prod.aws.pools:
+        assert group(prod, pool.name)["tags"] == {
+            "modelyard:pool": pool.name,
+            "modelyard:instance-types": " ".join(pool.instance_types),
+        }
+
+
 def test_several_types_stand_where_their_change_replaces_the_group(prod: Estate) -> None:
     assert "instanceType" not in template(prod, "gpu")
     assert group(prod, "gpu")["instanceTypes"] == ["g6.xlarge", "g6.2xlarge"]
