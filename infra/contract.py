@@ -107,6 +107,8 @@ class Contract(Part):
     """What the cluster or its team has already: the platform installs none of its own."""
     identity: Literal["none", "pod-identity"] = "none"
     """How pods get rights outside of the cluster."""
+    shippers: str | None = None
+    """Group of those who may release models and do nothing else."""
     autoscaling: Autoscaling | None = None
     """Where pools grow and shrink by themselves."""
     databases: Annotated[dict[str, Database], Field(default_factory=dict)]

@@ -10,9 +10,6 @@ from infra.foundation.grants import Statement
 from infra.foundation.place import Place
 from infra.foundation.settings import Github
 
-SHIPPERS = "modelyard:shippers"
-"""Kubernetes group of the ship role; the platform binds it to the namespace of models."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class GithubRolesArgs:
@@ -54,7 +51,7 @@ class GithubRoles(pulumi.ComponentResource):
             f"{name}-ship-entry",
             cluster_name=args.cluster,
             principal_arn=shipper.arn,
-            kubernetes_groups=[SHIPPERS],
+            kubernetes_groups=[rights.SHIPPERS],
             type="STANDARD",
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from infra.foundation import place, placement
+from infra.foundation import place, placement, rights
 from infra.foundation.settings import Aws, Mig, Pool, TimeSlicing
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def in_account(environment: "Environment", aws: Aws) -> dict[str, object]:
         "existing": ("registry",),
         "identity": "pod-identity",
         "autoscaling": {"cluster": place.of(environment, aws).prefix, "region": aws.region},
+        "shippers": rights.SHIPPERS if aws.github else None,
         "kubelets_certified": True,
     }
 

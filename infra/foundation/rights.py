@@ -8,6 +8,9 @@ from infra.foundation.grants import Statement, allow
 from infra.foundation.place import GITHUB, Place
 
 MODELS = "modelyard-models"
+SHIPPERS = "modelyard:shippers"
+"""Kubernetes group of the ship role; the platform gives it rights to release models."""
+
 VERBS = ("Create", "Delete", "Describe", "Get", "List", "Modify", "Put", "Tag", "Untag")
 
 

@@ -16,6 +16,7 @@ from infra.platform.monitoring import Monitoring, MonitoringArgs
 from infra.platform.namespaces import Namespaces, NamespacesArgs
 from infra.platform.registry import Registry, RegistryArgs
 from infra.platform.routes import Routes, RoutesArgs
+from infra.platform.shippers import Shippers, ShippersArgs
 from infra.platform.storage import Storage, StorageArgs
 
 environment, contract = site.load(pulumi.get_stack())
@@ -48,6 +49,7 @@ Routes("routes", routes, on)
 delivery = DeliveryArgs(contract=contract, namespace=names["delivery"], models=names["models"])
 Delivery("delivery", delivery, on)
 ModelAccess("model-access", ModelAccessArgs(contract=contract, namespace=names["models"]), on)
+Shippers("shippers", ShippersArgs(contract=contract, namespace=names["models"]), on)
 
 Metrics("metrics", MetricsArgs(contract=contract, namespace=names["monitoring"]), on)
 monitoring = MonitoringArgs(

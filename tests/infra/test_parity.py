@@ -59,6 +59,7 @@ KNOWN = {
             "kubernetes:core/v1:PersistentVolumeClaim monitoring-volume: spec.storageClassName",
             "the class is the one that EBS makes",
         ),
+        Explained("kubernetes:* shippers-*", "CI has a role in an account, and a group here"),
         Explained("kubernetes:* gpu-nodes-*", "real GPUs need the vendor's plugin and exporter"),
         Explained("kubernetes:* autoscaler-*", "pools in an account grow and shrink"),
         Explained("kubernetes:* namespaces-autoscaling*", "pools in an account grow and shrink"),

@@ -11,15 +11,24 @@ import yaml
 from infra import contract, environment
 from infra.contract import Contract, Image
 from infra.foundation import scaling
+from infra.models import wanted
+from infra.models.model_service import ModelService
+from infra.models.release import Release, Resources
 from infra.platform import scrapes, spaces
 from infra.platform.gpu_nodes import settings
-from infra.policy import exemptions, rules, workloads
+from infra.policy import exemptions, workloads
 from tests.infra.platform.conftest import House, build, program
 from tests.infra.test_contract import told
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
 
+RULES = {
+    "image-by-digest": workloads.images,
+    "bounded-resources": workloads.bounds,
+    "probed": workloads.probes,
+    "confined": workloads.confinement,
+}
 OWN = ("nvidia-device-plugin", "dcgm-exporter", "cluster-autoscaler")
 
 
@@ -169,6 +178,53 @@ def test_the_autoscaler_changes_nodes_and_its_own_notes_and_reads_the_rest(prod:
     assert "secrets" not in str(role["rules"])
 
 
+def test_who_ships_models_may_do_that_and_nothing_else(prod: House) -> None:
+    binding = prod.engine.one("RoleBinding", "modelyard:shippers")
+    role = prod.engine.one("Role", "modelyard:shippers")
+
+    assert binding["subjects"] == [
+        {
+            "kind": "Group",
+            "name": "modelyard:shippers",
+            "apiGroup": "rbac.authorization.k8s.io",
+        }
+    ]
+    assert role["metadata"]["namespace"] == spaces.MODELS
+    kinds = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert not kinds & {"secrets", "roles", "rolebindings", "serviceaccounts", "networkpolicies"}
+    assert not [rule for rule in role["rules"] if "*" in rule["verbs"] + rule["resources"]]
+
+
+def test_who_ships_may_write_everything_that_a_model_is_made_of(prod: House, digits: Any) -> None:
+    role = prod.engine.one("Role", "modelyard:shippers")
+    allowed = {
+        (group, resource)
+        for rule in role["rules"]
+        if "patch" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    for one in digits.registered:
+        if "apiVersion" in one.inputs:
+            group = one.inputs["apiVersion"].rpartition("/")[0]
+            kind = one.inputs["kind"].lower()
+            assert (group, f"{kind}s") in allowed, one.name
+
+
+@pytest.fixture
+def digits(prod: House, engine: "Engine") -> "Engine":
+    """What the project of models makes for one model."""
+    release = Release(
+        name="digits",
+        version="1.0.0",
+        digest="sha256:" + "a" * 64,
+        report="sha256:" + "f" * 64,
+        resources=Resources(cpu="250m", memory="256Mi"),
+    )
+    engine.run(lambda: ModelService("digits", wanted.arguments(release, prod.contract)) and None)
+    return engine
+
+
 def test_nothing_of_it_is_on_a_cluster_of_hosts(house: House) -> None:
     names = {one.inputs["metadata"]["name"] for one in house.engine.created("Namespace")}
 
@@ -187,9 +243,9 @@ def test_policies_let_all_of_it_through_or_an_exemption_says_why_not(prod: House
         pods += 1
         metadata = one.inputs["metadata"]
         component = metadata["labels"]["app.kubernetes.io/name"]
-        for rule in rules.RULES:
-            if rule.faults(found):
-                assert (rule.name, metadata["namespace"], component) in spared, one.name
+        for rule, faults in RULES.items():
+            if faults(found):
+                assert (rule, metadata["namespace"], component) in spared, one.name
 
     assert pods > 10
     assert all(one.until > today for one in exemptions.load())
