@@ -87,6 +87,11 @@ KNOWN = {
     ],
     "existing": [
         *SHARED,
+        Explained(
+            "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding *: "
+            "spec.matchResources.namespaceSelector.*",
+            "policies judge our namespaces alone on a cluster of others",
+        ),
         Explained("kubernetes:* monitoring-*", "the team has Prometheus already"),
         Explained("kubernetes:* metrics-*", "the team has metrics-server already"),
         Explained(
