@@ -17,7 +17,12 @@ from pulumi_kubernetes.core.v1 import (
 
 from infra.contract import Contract
 from infra.platform import access, crds, known, pods, policies, spaces
-from infra.platform.gateway_names import DOORKEEPER_PORT, ENTRY_POINT
+from infra.platform.gateway_names import (
+    DOORKEEPER_PORT,
+    ENTRY_POINT,
+    INNER_ENTRY_POINT,
+    INNER_PORT,
+)
 
 PORT = 8443
 METRICS_PORT = 9100
@@ -181,6 +186,7 @@ def _container(contract: Contract) -> ContainerArgs:
 def _arguments() -> list[str]:
     provider = "--providers.kubernetescrd"
     entry = f"--entrypoints.{ENTRY_POINT}"
+    inner = f"--entrypoints.{INNER_ENTRY_POINT}"
     return [
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
@@ -195,6 +201,10 @@ def _arguments() -> list[str]:
         f"{entry}.transport.lifecycle.requestacceptgracetimeout=5s",
         f"{entry}.transport.lifecycle.gracetimeout=30s",
         f"{entry}.transport.respondingtimeouts.readtimeout=30s",
+        # Only this pod itself can connect to it; each request is logged and counted where it came.
+        f"{inner}.address=127.0.0.1:{INNER_PORT}",
+        f"{inner}.observability.accesslogs=false",
+        f"{inner}.observability.metrics=false",
         f"--entrypoints.metrics.address=:{METRICS_PORT}",
         "--ping.entrypoint=metrics",
         "--metrics.prometheus.entrypoint=metrics",

@@ -9,8 +9,13 @@ from infra.platform import spaces
 NAMESPACE = spaces.GATEWAY
 ENTRY_POINT = "websecure"
 
+# Of each gateway for itself alone: by it the gateway asks the doorkeeper.
+INNER_ENTRY_POINT = "inner"
+INNER_PORT = 8081
+
 ERRORS = "errors"
 AUTH = "auth"
+AUTH_RETRY = "auth-retry"
 BODY_LIMIT = "body-limit"
 ANY_ERROR = "any-error"
 NOT_FOUND = "not-found"

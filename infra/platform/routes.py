@@ -57,7 +57,21 @@ class Routes(pulumi.ComponentResource):
             "everything-else",
             {"entryPoints": [names.ENTRY_POINT], "tls": {}, "routes": routes},
         )
+        make(
+            "IngressRoute",
+            "doorkeeper",
+            {"entryPoints": [names.INNER_ENTRY_POINT], "routes": [_to_the_doorkeeper(doorkeeper)]},
+        )
         self.register_outputs({})
+
+
+def _to_the_doorkeeper(doorkeeper: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "Rule",
+        "match": "Path(`/auth`)",
+        "middlewares": [{"name": names.AUTH_RETRY}],
+        "services": [doorkeeper],
+    }
 
 
 def _everything_else(doorkeeper: dict[str, Any]) -> list[dict[str, Any]]:
@@ -83,7 +97,6 @@ def _everything_else(doorkeeper: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    host = f"{spaces.DOORKEEPER}.{spaces.GATEWAY}.svc.cluster.local"
     return {
         names.ERRORS: {
             "errors": {
@@ -101,12 +114,15 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "service": doorkeeper,
             }
         },
+        # By way of the gateway itself: it knows which doorkeepers are ready, and asks another when
+        # one has just died. A Service's address does neither, and needs the name service, too.
         names.AUTH: {
             "forwardAuth": {
-                "address": f"http://{host}:{names.DOORKEEPER_PORT}/auth",
+                "address": f"http://127.0.0.1:{names.INNER_PORT}/auth",
                 "authRequestHeaders": ["Authorization"],
             }
         },
+        names.AUTH_RETRY: {"retry": {"attempts": 3, "initialInterval": "50ms"}},
         names.BODY_LIMIT: {
             "buffering": {
                 "maxRequestBodyBytes": names.BODY_LIMIT_BYTES,

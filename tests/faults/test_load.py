@@ -44,9 +44,8 @@ DEATHS = {
     "the gateway's pod, deleted": Death(
         namespace="gateway", selector=named("traefik"), deleted=True, lost=CALLERS
     ),
-    "the doorkeeper's process": Death(
-        namespace="gateway", selector=named("doorkeeper"), lost=CALLERS
-    ),
+    "the doorkeeper's process": Death(namespace="gateway", selector=named("doorkeeper")),
+    "the name service": Death(namespace="kube-system", selector="k8s-app=kube-dns"),
     "the registry": Death(namespace="registry", selector=named("registry")),
     "Prometheus": Death(namespace="monitoring", selector=named("prometheus")),
     "Argo Rollouts": Death(namespace="delivery", selector=named("argo-rollouts")),

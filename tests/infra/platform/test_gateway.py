@@ -28,6 +28,7 @@ def test_every_shared_middleware_stands_under_its_constant(house: "House") -> No
         names.ERRORS,
         names.ANY_ERROR,
         names.AUTH,
+        names.AUTH_RETRY,
         names.BODY_LIMIT,
         names.NOT_FOUND,
     }
@@ -58,9 +59,22 @@ def test_the_doorkeeper_is_asked_with_the_authorization_header_only(house: "Hous
     forward = middleware(house, names.AUTH)["forwardAuth"]
 
     assert forward == {
-        "address": "http://doorkeeper.gateway.svc.cluster.local:8080/auth",
+        "address": "http://127.0.0.1:8081/auth",
         "authRequestHeaders": ["Authorization"],
     }
+
+
+def test_the_gateway_asks_another_doorkeeper_by_an_entry_that_only_its_own_pod_reaches(
+    house: "House",
+) -> None:
+    spec = house.engine.one("IngressRoute", "doorkeeper")["spec"]
+    (route,) = spec["routes"]
+
+    assert spec["entryPoints"] == [names.INNER_ENTRY_POINT]
+    assert "--entrypoints.inner.address=127.0.0.1:8081" in arguments(house, "traefik")
+    assert route["middlewares"] == [{"name": names.AUTH_RETRY}]
+    assert route["services"] == [{"name": "doorkeeper", "port": names.DOORKEEPER_PORT}]
+    assert middleware(house, names.AUTH_RETRY)["retry"]["attempts"] == 3
 
 
 def test_unknown_paths_and_methods_are_answered_by_the_doorkeeper_under_a_fixed_path(

@@ -1,0 +1,204 @@
+"""The gateway's own program under its own middlewares: who dies behind it is not noticed before it.
+
+Traefik's file provider takes what the custom resources say, but for how they name a service.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ci.toolchain import provide
+from infra.models.routes import retry, strip, transport
+from infra.platform import gateway as platform
+from infra.platform import gateway_names as names
+from infra.platform import routes
+
+pytestmark = pytest.mark.apiserver
+
+# Both a model and a doorkeeper; told to, a model dies under a request whose body it has read.
+BACKEND = """
+import http.server, os, sys
+class Backend(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if os.path.exists(sys.argv[2]):
+            os.remove(sys.argv[2])
+            os._exit(9)
+        self.answer(200, self.path.encode())
+    def do_GET(self):
+        known = self.headers.get("authorization") == "Bearer good"
+        self.answer(200 if known or self.path != "/auth" else 401, b"")
+    def answer(self, status, content):
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Backend).serve_forever()
+"""
+
+
+@dataclass
+class Gateway:
+    """Traefik with two doorkeepers and two models behind it."""
+
+    port: int
+    doorkeepers: list[subprocess.Popen[bytes]]
+    fatal: Path
+    """While this file exists, the next model that reads a request dies of it."""
+
+    def ask(self, token: str = "good") -> tuple[int, bytes]:
+        """Ask for a prediction; returns status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        try:
+            headers = {"Authorization": f"Bearer {token}"}
+            connection.request("POST", "/digits/v1/predict", b"{}", headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end, f"nobody listens on {port}"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[str, Any]:
+    """What the gateway reads of the cluster, in the words of a file."""
+    shared = routes._middlewares({"name": "doorkeeper", "port": names.DOORKEEPER_PORT})
+    for one in shared.values():
+        if "errors" in one:
+            one["errors"]["service"] = "doorkeeper"
+    if not again:
+        del shared[names.BODY_LIMIT]["buffering"]["retryExpression"]
+    inner = routes._to_the_doorkeeper({})
+    shared[names.AUTH]["forwardAuth"]["address"] = f"http://127.0.0.1:{INNER}/auth"
+
+    def balanced(ports: list[int], **more: str) -> dict[str, Any]:
+        servers = [{"url": f"http://127.0.0.1:{port}"} for port in ports]
+        return {"loadBalancer": {"servers": servers, **more}}
+
+    return {
+        "http": {
+            "middlewares": {**shared, "strip": strip("digits"), "retry": retry()},
+            "serversTransports": {"digits": transport()},
+            "services": {
+                "doorkeeper": balanced(doorkeepers),
+                "digits": balanced(pods, serversTransport="digits"),
+            },
+            "routers": {
+                "inner": {
+                    "entryPoints": [names.INNER_ENTRY_POINT],
+                    "rule": inner["match"],
+                    "middlewares": [one["name"] for one in inner["middlewares"]],
+                    "service": "doorkeeper",
+                },
+                "digits": {
+                    "entryPoints": [names.ENTRY_POINT],
+                    "rule": "PathPrefix(`/digits/`)",
+                    "middlewares": [names.AUTH, names.BODY_LIMIT, "strip", "retry"],
+                    "service": "digits",
+                },
+            },
+        }
+    }
+
+
+INNER = free()
+
+
+@pytest.fixture(params=[True])
+def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway; its parameter says whether it asks again when a model dies."""
+    entry = provide.find("traefik")
+    assert entry is not None, "Run `.venv/bin/yard up local`, which builds Traefik."
+    fatal, ports, port = tmp_path / "fatal", [free() for _ in range(4)], free()
+    file = tmp_path / "routes.yml"
+    file.write_text(yaml.safe_dump(configuration(ports[:2], ports[2:], request.param)))
+    with ExitStack() as running:
+
+        def start(*command: str) -> subprocess.Popen[bytes]:
+            process = running.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+            running.callback(process.kill)
+            return process
+
+        backends = [start(sys.executable, "-c", BACKEND, str(one), str(fatal)) for one in ports]
+        start(
+            str(entry.file("bin/traefik")),
+            "--global.checknewversion=false",
+            f"--entrypoints.{names.ENTRY_POINT}.address=127.0.0.1:{port}",
+            f"--entrypoints.{names.INNER_ENTRY_POINT}.address=127.0.0.1:{INNER}",
+            f"--providers.file.filename={file}",
+            *(flag for flag in platform._arguments() if ".observability." in flag),
+        )
+        for one in (*ports, port, INNER):
+            listening(one)
+        found = Gateway(port, backends[:2], fatal)
+        end = time.monotonic() + 30
+        while found.ask()[0] == 404 and time.monotonic() < end:
+            time.sleep(0.05)  # it listens before it has read its routes
+        yield found
+
+
+def test_the_one_who_asks_with_the_token_gets_through_and_nobody_else(gateway: Gateway) -> None:
+    assert gateway.ask() == (200, b"/v1/predict")
+    assert gateway.ask("wrong")[0] == 401
+
+
+def test_a_doorkeeper_that_died_costs_no_request(gateway: Gateway) -> None:
+    os.kill(gateway.doorkeepers[0].pid, signal.SIGKILL)
+    gateway.doorkeepers[0].wait()
+
+    assert [gateway.ask()[0] for _ in range(20)] == [200] * 20
+
+
+def test_a_request_under_which_its_model_died_is_answered_by_the_other(gateway: Gateway) -> None:
+    gateway.fatal.touch()
+
+    assert gateway.ask() == (200, b"/v1/predict")
+    assert not gateway.fatal.exists(), "nobody died of it"
+    assert [gateway.ask()[0] for _ in range(20)] == [200] * 20
+
+
+@pytest.mark.parametrize("gateway", [False], indirect=True)
+def test_without_the_buffers_retry_it_would_be_lost(gateway: Gateway) -> None:
+    gateway.fatal.touch()
+
+    assert gateway.ask()[0] == 502
+
+
+def test_with_no_doorkeeper_nobody_is_let_in(gateway: Gateway) -> None:
+    for one in gateway.doorkeepers:
+        one.kill()
+        one.wait()
+
+    assert gateway.ask()[0] >= 500
