@@ -108,7 +108,7 @@ def as_left(inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path])
     """
     _, uid = paths.get(outputs, ("metadata", "uid"))
     metadata = found["metadata"]
-    if uid != metadata["uid"] or "deletionTimestamp" in metadata:
+    if uid != metadata["uid"] or "deletionTimestamp" in metadata or objects.TAKEN_OVER in outputs:
         return False
     return all(
         any(paths.covers(pattern, path) for pattern in ignored)

@@ -23,6 +23,9 @@ PROPAGATION = "pulumi.com/deletionPropagationPolicy"
 OWNER = "modelyard.dev/urn"
 """Which resource made an object. By it, the next `up` completes what a killed one began."""
 
+TAKEN_OVER = "__takenOver"
+"""Output of an object that a refresh found to differ: the state has it as it is, not as applied."""
+
 # Kinds without a namespace that a program may create before the API server can be asked.
 CLUSTER_SCOPED = {
     "APIService",

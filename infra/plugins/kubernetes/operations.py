@@ -140,6 +140,8 @@ class Session:
         secret = list(values.secret_paths(inputs))
         marked = objects.with_secret_data(values.marked(now, secret))
         outputs = self._outputs(found, inputs)
+        if any(paths.differences(values.plain(inputs), now)):
+            outputs[objects.TAKEN_OVER] = True
         judgement = readiness.judge(self.cluster, found, since="")
         # An aborted rollout is a person's decision, and its next release is what repairs it.
         if judgement.verdict is Verdict.FAILED and found["kind"] != "Rollout":
