@@ -55,7 +55,9 @@ def _run(
     known = there.keys() | {one.name for one in release.releases(env)}
     chosen = differing(env, there) if only is None else known.intersection(only)
     if not chosen:
-        return stacks.Changes(same=len(resources))
+        return stacks.Changes(
+            same=len(resources), unchanged=[resource["urn"] for resource in resources]
+        )
     if chosen == known:
         return run(report)
     return run(report, focus(env, chosen))

@@ -47,26 +47,34 @@ def deliver(
         built = build.build(name, version=version, report=report)
     with steps.step(f"push {name}") as report:
         digest = build.push(built, facts, report)
-    before = release.read(env, name)
-    after = release.following(before, build.release(built, digest), canary)
+    after = release.following(release.read(env, name), build.release(built, digest), canary)
     with steps.step(f"release {name}") as report:
-        try:
-            release.write(env, after)
-            stacks.prepare(env)
-            models.up(env, report, only=[name])
-            rollouts.wait(env, name, report, digest)
-        except Exception as failure:
-            try:
-                _put_back(env, name, before, report)
-            except Exception as again:
-                raise ShipError(
-                    f"{failure}\nPutting back what ran before failed, too: {again}\n"
-                    f"The release file is as before. Run `yard up {env.name}`."
-                ) from failure
-            raise
+        roll_out(env, after, report)
     with steps.step(f"ask {name}") as report:
         answer = prediction.proven(facts, name, report)
     return Shipped(release=after, answer=answer)
+
+
+def roll_out(env: Environment, after: Release, report: Report) -> None:
+    """Write a release and wait until it runs; the caller holds the lock.
+
+    When it does not come to run, what ran before is put back, and the failure goes on.
+    """
+    before = release.read(env, after.name)
+    try:
+        release.write(env, after)
+        stacks.prepare(env)
+        models.up(env, report, only=[after.name])
+        rollouts.wait(env, after.name, report, after.digest)
+    except Exception as failure:
+        try:
+            _put_back(env, after.name, before, report)
+        except Exception as again:
+            raise ShipError(
+                f"{failure}\nPutting back what ran before failed, too: {again}\n"
+                f"The release file is as before. Run `yard up {env.name}`."
+            ) from failure
+        raise
 
 
 def promote(env: Environment, name: str, report: Report) -> Release:

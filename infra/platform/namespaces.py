@@ -43,7 +43,7 @@ SPACES = (
         cpu="10",
         memory_gib=32,
     ),
-    Space(name=spaces.MODELS, pods=200, cpu="128", memory_gib=1024),
+    Space(name=spaces.MODELS, pods=1000, cpu="128", memory_gib=1024),
 )
 
 

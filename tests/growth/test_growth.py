@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ci.pipeline import models, stacks
+from ci.pipeline import models, stacks, workplace
 from ci.report import silent
 from infra import contract, environment
 from infra.environment import Environment
@@ -106,7 +106,7 @@ def test_a_preview_without_a_change_asks_for_lists_and_runs_no_program(
 
     changes = models.preview(here, silent)
 
-    assert changes == stacks.Changes(same=12 * EACH + OTHERS)
+    assert (changes.none, changes.same) == (True, 12 * EACH + OTHERS)
     assert requests(server) - before == 2  # one list of each kind
     assert not log.exists()
 
@@ -128,6 +128,22 @@ def test_what_somebody_changed_is_found_and_repaired_without_a_look_at_the_other
     }
     assert {(step.op, step.name) for step in repaired.steps} == found
     assert server.find(f"{TRAEFIK}/middlewares/m005-retry") is not None
+    assert models.up(here, silent).none
+
+
+def test_what_a_refresh_took_over_is_found_and_repaired(
+    here: Environment, server: ApiServer
+) -> None:
+    path = f"{TRAEFIK}/middlewares/m006-retry"
+    before = server.get(path)["metadata"]["labels"]
+    server.patch(path, {"metadata": {"labels": {"app.kubernetes.io/name": None}}})
+    stacks.Stack(here, "models").refresh(silent)
+
+    seen = models.preview(here, silent)
+    models.up(here, silent)
+
+    assert {step.name for step in seen.steps} == {"Middleware m006-retry"}
+    assert server.get(path)["metadata"]["labels"] == before
     assert models.up(here, silent).none
 
 
@@ -175,4 +191,23 @@ def test_a_run_that_failed_is_done_again_by_the_next(here: Environment, server: 
     # The first run may have been stopped before it came to others of the service.
     assert made >= {"Middleware m020-retry", "IngressRoute m020-paths"}
     assert all(" m020-" in name for name in made)
+    assert models.up(here, silent).none
+
+
+def test_what_a_killed_run_made_is_taken_up_by_the_next(
+    here: Environment, server: ApiServer
+) -> None:
+    state = workplace.state_file(here, "models")
+    before = state.read_bytes()
+    write(here, 30)
+    write(here, 1, "d")
+    models.up(here, silent)
+    made = server.get(f"{TRAEFIK}/middlewares/m030-retry")["metadata"]["uid"]
+    # A killed engine has written nothing of what it did: the state is the old one.
+    state.write_bytes(before)
+
+    changes = models.up(here, silent)
+
+    assert changes.create == EACH
+    assert server.get(f"{TRAEFIK}/middlewares/m030-retry")["metadata"]["uid"] == made
     assert models.up(here, silent).none

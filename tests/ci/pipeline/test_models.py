@@ -110,8 +110,9 @@ def focused(world: World) -> Iterator[tuple[str, list[str], str]]:
 def test_when_nothing_differs_pulumi_is_not_run(env: Environment, world: World) -> None:
     released(env, world, "digits", "wine")
 
-    assert models.preview(env, silent) == Changes(same=5)
-    assert models.up(env, silent) == Changes(same=5)
+    urns = [each["urn"] for each in world.resources]
+    assert models.preview(env, silent) == Changes(same=5, unchanged=urns)
+    assert models.up(env, silent) == Changes(same=5, unchanged=urns)
     assert world.runs == []
     assert set(world.asked) == {f"{urn('digits')}-rollout", f"{urn('wine')}-rollout"}
 
@@ -199,7 +200,9 @@ def test_a_ship_is_a_run_for_one_service_whatever_their_number(
 def test_what_was_never_there_needs_no_run(env: Environment, world: World) -> None:
     released(env, world, "digits")
 
-    assert models.up(env, silent, only=["wine"]) == Changes(same=3)
+    changes = models.up(env, silent, only=["wine"])
+
+    assert (changes.none, changes.same) == (True, 3)
     assert world.runs == []
 
 
