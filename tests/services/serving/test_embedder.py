@@ -188,13 +188,14 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     done.set()
 
 
-def test_while_the_model_computes_health_is_told(
+def test_while_the_model_computes_health_is_told_and_queries_are_answered(
     client: httpx.Client, busy: threading.Event
 ) -> None:
     with ThreadPoolExecutor(1) as other:
-        asked = other.submit(ask, client, "east")
+        asked = other.submit(ask, client, ["east", "west"])
         time.sleep(0.1)
         told = [client.get("/docs.json").status_code for _ in range(3)]
+        assert ask(client, "north")["data"][0]["embedding"] == [0, 1, 0]
         waiting = not asked.done()
         busy.set()
 
@@ -208,7 +209,7 @@ def test_a_request_that_waits_too_long_is_told_to_come_later(
 ) -> None:
     with monkeypatch.context() as short:
         short.setattr(embedder, "WAIT_S", 0.1)
-        response = client.post(ROUTE, json={"model": "tiny", "input": "east"})
+        response = client.post(ROUTE, json={"model": "tiny", "input": ["east", "west"]})
 
     assert response.status_code == 429
     assert response.json()["error"]["code"] == "overloaded"
