@@ -145,7 +145,9 @@ def test_the_real_engine_shows_what_a_commit_changed(
     for command in (["init", "-q"], ["add", "-A", ":!.venv"], ["commit", "-q", "-m", "before"]):
         subprocess.run([*git, *command], check=True)
     names = copy / "infra" / "platform" / "namespaces.py"
-    names.write_text(names.read_text().replace("pods=200, cpu=", "pods=201, cpu="))
+    before = names.read_text()
+    names.write_text(before.replace("pods=1000, cpu=", "pods=1001, cpu="))
+    assert names.read_text() != before
     monkeypatch.setattr(places, "REPOSITORY", copy)
     monkeypatch.setattr(
         workplace,
