@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
-state="${XDG_STATE_HOME:-$HOME/.local/state}/modelyard/test"
 kept="${XDG_CACHE_HOME:-$HOME/.cache}/modelyard/logs/test"
 said="$(mktemp -d)"
 started=$SECONDS
@@ -28,6 +27,7 @@ finish() {
 }
 
 ci/check.sh | tee "$said/1-check"
+. ci/alone.sh
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -35,6 +35,8 @@ trap 'exit 143' TERM
 # cores idle. It is shown when it is over.
 pytest -v --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1 &
 beside=$!
+# What an earlier run left that was killed, or whose machine went down.
+yard down test --take
 yard up test --timings
 failed=0
 pytest -v --durations=15 -m "hosts or system" | tee "$said/3-environment" || failed=1

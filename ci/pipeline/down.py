@@ -7,14 +7,15 @@ from infra.environment import Environment
 from infra.refusal import Refusal
 
 
-def run(env: Environment, steps: Steps) -> None:
+def run(env: Environment, steps: Steps, *, take: bool = False) -> None:
     """Remove containers, volumes, networks and state; stop the engine if `yard up` started it.
 
-    Deletes no Kubernetes objects first: they vanish with the nodes that they are on. Raises Refusal
-    for an environment that is protected, or that is not of this machine.
+    Deletes no Kubernetes objects first: they vanish with the nodes that they are on. With ``take``
+    also what another checkout brought up. Raises Refusal for an environment that is protected, that
+    is not of this machine, or that a command works on.
     """
     allowed(env)
-    with lock.hold(env.name):
+    with lock.hold(env.name, take=take):
         with steps.step("hosts") as report:
             if (places.state(env.name) / "hosts").exists() or engine.answers() is not None:
                 engine.ensure(report)

@@ -48,11 +48,14 @@ def owner(environment: str) -> Owner | None:
 
 
 @contextmanager
-def hold(environment: str, checkout: Path = places.REPOSITORY) -> Iterator[None]:
+def hold(
+    environment: str, checkout: Path = places.REPOSITORY, *, take: bool = False
+) -> Iterator[None]:
     """Be the only one to write to the environment; refuses with the owner's path and pid.
 
-    Takes the environment over when the checkout that owned it no longer exists. What a killed run
-    left running is ended first.
+    Takes the environment over when the checkout that owned it no longer exists, or with ``take``.
+    Nobody takes it from a command that still works on it. What a killed run left running is ended
+    first.
     """
     folder = places.state(environment)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -61,13 +64,12 @@ def hold(environment: str, checkout: Path = places.REPOSITORY) -> Iterator[None]
         found = owner(environment)
         if found and str(found.checkout) == os.environ.get(ACT_FOR):
             checkout = found.checkout
-        if found and found.checkout != checkout and found.exists:
+        if found and found.checkout != checkout and found.exists and not take:
             raise Refusal(
                 f"environment {environment}: owner",
                 str(found.checkout),
                 f"it belongs to that checkout since {found.started}, not to {checkout}",
-                f"Work there, or free it: run `.venv/bin/yard down {environment}` there,"
-                " or delete that checkout.",
+                f"Work there, or take all of it away: `.venv/bin/yard down {environment} --take`.",
             )
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         document = Owner(checkout=checkout, pid=os.getpid(), started=now).model_dump_json()

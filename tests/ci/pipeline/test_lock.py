@@ -22,18 +22,18 @@ def other(tmp_path: Path) -> Path:
     return checkout
 
 
-def _try_to_hold(answers: "multiprocessing.Queue[str]") -> None:
+def _try_to_hold(answers: "multiprocessing.Queue[str]", take: bool) -> None:
     try:
-        with lock.hold("test"):
+        with lock.hold("test", take=take):
             answers.put("held")
     except Refusal as refusal:
         answers.put(str(refusal))
 
 
-def _hold_elsewhere() -> str:
+def _hold_elsewhere(*, take: bool = False) -> str:
     context = multiprocessing.get_context("fork")
     answers: multiprocessing.Queue[str] = context.Queue()
-    process = context.Process(target=_try_to_hold, args=(answers,))
+    process = context.Process(target=_try_to_hold, args=(answers, take))
     process.start()
     answer = answers.get(timeout=30)
     process.join()
@@ -86,6 +86,25 @@ def test_an_environment_of_a_deleted_checkout_is_taken_over(other: Path) -> None
 
     assert found is not None
     assert found.checkout == places.REPOSITORY
+
+
+def test_a_checkout_that_takes_an_environment_owns_it_from_then_on(other: Path) -> None:
+    with lock.hold("test", other):
+        pass
+
+    with lock.hold("test", take=True):
+        found = lock.owner("test")
+
+    assert found is not None
+    assert found.checkout == places.REPOSITORY
+
+
+def test_nobody_takes_an_environment_from_a_command_that_works_on_it(other: Path) -> None:
+    with lock.hold("test", other):
+        answer = _hold_elsewhere(take=True)
+
+    assert str(other) in answer
+    assert "one command at a time" in answer
 
 
 def test_a_freed_environment_belongs_to_the_next_who_comes(other: Path) -> None:
