@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.foundation import addons, scaling, tables
+from infra.foundation import addons, placement, scaling, tables
 from infra.foundation.addons import Addons, AddonsArgs
 from infra.foundation.cluster import Cluster, ClusterArgs
 from infra.foundation.disks import Disks, DisksArgs
 from infra.foundation.keys import Keys
 from infra.foundation.network import Network
-from infra.foundation.node_pools import NodePools, NodePoolsArgs
+from infra.foundation.node_pool import NodePool, NodePoolArgs
 from infra.foundation.node_role import NodeRole, NodeRoleArgs
 from infra.foundation.place import Place
 from infra.foundation.pod_role import PodRole, PodRoleArgs
@@ -59,7 +59,8 @@ class Eks(pulumi.ComponentResource):
             ),
             self._below,
         )
-        pools = self._pools([*before.ready, *disks.ready])
+        # The first pool runs the cluster's own parts and the platform.
+        system, *_ = self._pools(versions, [*before.ready, *disks.ready])
         driver = addons.disk_role(args.place, self.cluster.name, args.keys.arns["disks"])
         Addons(
             f"{name}-pod-addons",
@@ -70,12 +71,12 @@ class Eks(pulumi.ComponentResource):
                 versions=versions.addons,
                 settings={"aws-ebs-csi-driver": {"defaultStorageClass": {"enabled": True}}},
                 roles={"aws-ebs-csi-driver": self._role("disk-driver", driver)},
-                after=[pools.system.group],
+                after=[system.group],
             ),
             self._below,
         )
         self._role("autoscaler", scaling.role(args.place, self.cluster.name))
-        self.system_nodes = pools.system.scaling_group
+        self.system_nodes = system.scaling_group
         self.register_outputs({"cluster": self.cluster.name})
 
     def _cluster(self, version: str) -> Cluster:
@@ -96,27 +97,32 @@ class Eks(pulumi.ComponentResource):
             self._below,
         )
 
-    def _pools(self, after: list[pulumi.Resource]) -> NodePools:
+    def _pools(self, versions: tables.Set, after: list[pulumi.Resource]) -> list[NodePool]:
         args = self._args
         caches = [UPSTREAMS[one] for one in args.aws.registries.caches]
         role = NodeRole(
             f"{self._name}-nodes", NodeRoleArgs(place=args.place, caches=caches), self._below
         )
-        return NodePools(
-            f"{self._name}-pools",
-            NodePoolsArgs(
-                place=args.place,
-                aws=args.aws,
-                cluster=self.cluster.name,
-                vpc=args.network.vpc,
-                security_group=self.cluster.security_group,
-                role=role.arn,
-                subnets={zone: one.id for zone, one in args.network.private.items()},
-                disk_key=args.keys.arns["disks"],
-                after=[*after, *role.ready],
-            ),
-            self._below,
-        )
+        return [
+            NodePool(
+                f"{self._name}-pools-{pool.name}",
+                NodePoolArgs(
+                    place=args.place,
+                    pool=pool,
+                    zones=placement.zones(args.aws, pool),
+                    versions=versions,
+                    cluster=self.cluster.name,
+                    vpc=args.network.vpc,
+                    security_group=self.cluster.security_group,
+                    role=role.arn,
+                    subnets={zone: one.id for zone, one in args.network.private.items()},
+                    disk_key=args.keys.arns["disks"],
+                    after=[*after, *role.ready],
+                ),
+                self._below,
+            )
+            for pool in args.aws.pools
+        ]
 
     def _role(self, what: str, args: PodRoleArgs) -> tuple[str, pulumi.Output[str]]:
         role = PodRole(f"{self._name}-{what}", args, self._below)

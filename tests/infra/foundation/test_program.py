@@ -79,7 +79,7 @@ def test_every_component_has_a_token_of_its_own_kind(estate: Estate) -> None:
     tokens = {one.type for one in estate.engine.registered if one.type.startswith("modelyard:")}
 
     assert all(token.startswith("modelyard:foundation:") for token in tokens)
-    assert len(tokens) == 20
+    assert len(tokens) == 19
 
 
 def test_logical_names_are_different(estate: Estate) -> None:
