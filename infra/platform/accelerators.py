@@ -3,28 +3,17 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes.apps.v1 import DaemonSet, DaemonSetSpecArgs
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     EnvVarArgs,
     EnvVarSourceArgs,
-    HostPathVolumeSourceArgs,
     ObjectFieldSelectorArgs,
-    PodSecurityContextArgs,
-    PodSpecArgs,
-    PodTemplateSpecArgs,
-    SeccompProfileArgs,
-    ServiceAccount,
     TolerationArgs,
-    VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.contract import Contract, Pool
-from infra.platform import access, known, pods, spaces
-
-_SOCKETS = "/var/lib/kubelet/device-plugins"
+from infra.platform import access, known, node_daemons, pods, spaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,49 +37,18 @@ class Accelerators(pulumi.ComponentResource):
                 name, args.contract, spaces.DEVICE_PLUGIN, args.namespace, self
             )
             for pool in pools:
-                self._plugin(f"{name}-{pool.name}", args, pool, account)
+                plugin = node_daemons.NodeDaemon(
+                    contract=args.contract,
+                    namespace=args.namespace,
+                    pool=pool,
+                    account=account,
+                    container=_container(args.contract, pool),
+                    volumes=[node_daemons.folder("sockets", node_daemons.SOCKETS)],
+                    tolerations=[_tolerates(pool.taint)] if pool.taint else None,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+                node_daemons.install(f"{name}-{pool.name}-plugin", plugin)
         self.register_outputs({})
-
-    def _plugin(
-        self, name: str, args: AcceleratorsArgs, pool: Pool, account: ServiceAccount
-    ) -> None:
-        called = f"{spaces.DEVICE_PLUGIN}-{pool.name}"
-        marks = pods.labels(args.contract, spaces.DEVICE_PLUGIN) | {"modelyard.dev/pool": pool.name}
-        selector = {pods.NAME: spaces.DEVICE_PLUGIN, "modelyard.dev/pool": pool.name}
-        DaemonSet(
-            f"{name}-plugin",
-            metadata=pods.meta(args.contract, spaces.DEVICE_PLUGIN, args.namespace, called),
-            spec=DaemonSetSpecArgs(
-                revision_history_limit=2,
-                selector=LabelSelectorArgs(match_labels=selector),
-                template=PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(labels=marks),
-                    spec=_pod(args.contract, pool, account),
-                ),
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-
-def _pod(contract: Contract, pool: Pool, account: ServiceAccount) -> PodSpecArgs:
-    return PodSpecArgs(
-        service_account_name=account.metadata.name,
-        automount_service_account_token=False,
-        enable_service_links=False,
-        node_selector=pool.labels,
-        tolerations=[_tolerates(pool.taint)] if pool.taint else None,
-        priority_class_name="system-node-critical",
-        security_context=PodSecurityContextArgs(
-            seccomp_profile=SeccompProfileArgs(type="RuntimeDefault")
-        ),
-        containers=[_container(contract, pool)],
-        volumes=[
-            VolumeArgs(
-                name="sockets",
-                host_path=HostPathVolumeSourceArgs(path=_SOCKETS, type="Directory"),
-            )
-        ],
-    )
 
 
 def _container(contract: Contract, pool: Pool) -> ContainerArgs:
@@ -108,7 +66,7 @@ def _container(contract: Contract, pool: Pool) -> ContainerArgs:
         resources=pods.resources("10m", "48Mi", cpu_limit="500m", memory_limit="128Mi"),
         # Root: the kubelet's folder of sockets is root's, and nobody else may write there.
         security_context=pods.locked(user=0),
-        volume_mounts=[VolumeMountArgs(name="sockets", mount_path=_SOCKETS)],
+        volume_mounts=[VolumeMountArgs(name="sockets", mount_path=node_daemons.SOCKETS)],
     )
 
 

@@ -7,29 +7,21 @@ from dataclasses import dataclass
 
 import pulumi
 import yaml
-from pulumi_kubernetes.apps.v1 import DaemonSet, DaemonSetSpecArgs
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
     ContainerArgs,
     ContainerPortArgs,
     EnvVarArgs,
-    HostPathVolumeSourceArgs,
-    PodSecurityContextArgs,
-    PodSpecArgs,
-    PodTemplateSpecArgs,
-    SeccompProfileArgs,
     ServiceAccount,
     TolerationArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
-from pulumi_kubernetes.meta.v1 import LabelSelectorArgs, ObjectMetaArgs
 
 from infra.contract import Contract, Pool
-from infra.platform import access, known, pods, policies, spaces
+from infra.platform import access, known, node_daemons, pods, policies, spaces
 
-_SOCKETS = "/var/lib/kubelet/device-plugins"
 _RESOURCES = "/var/lib/kubelet/pod-resources"
 _CONFIG = "/etc/nvidia-device-plugin"
 
@@ -79,7 +71,7 @@ class GpuNodes(pulumi.ComponentResource):
                 pool,
                 accounts[spaces.DCGM],
                 _exporter(contract),
-                [_folder("resources", _RESOURCES)],
+                [node_daemons.folder("resources", _RESOURCES)],
             )
 
     def _plugin(self, name: str, args: GpuNodesArgs, pool: Pool, account: ServiceAccount) -> None:
@@ -98,7 +90,7 @@ class GpuNodes(pulumi.ComponentResource):
             account,
             _plugin(args.contract, pool),
             [
-                _folder("sockets", _SOCKETS),
+                node_daemons.folder("sockets", node_daemons.SOCKETS),
                 VolumeArgs(
                     name="settings",
                     config_map=ConfigMapVolumeSourceArgs(name=configuration.metadata.name),
@@ -118,39 +110,19 @@ class GpuNodes(pulumi.ComponentResource):
         volumes: list[VolumeArgs],
         annotations: dict[str, str] | None = None,
     ) -> None:
-        component = str(container.name)
-        of_pool = {"modelyard.dev/pool": pool.name}
-        DaemonSet(
-            name,
-            metadata=pods.meta(
-                args.contract, component, args.namespace, f"{component}-{pool.name}"
-            ),
-            spec=DaemonSetSpecArgs(
-                revision_history_limit=2,
-                selector=LabelSelectorArgs(match_labels={pods.NAME: component} | of_pool),
-                template=PodTemplateSpecArgs(
-                    metadata=ObjectMetaArgs(
-                        labels=pods.labels(args.contract, component) | of_pool,
-                        annotations=annotations,
-                    ),
-                    spec=PodSpecArgs(
-                        service_account_name=account.metadata.name,
-                        automount_service_account_token=False,
-                        enable_service_links=False,
-                        node_selector=pool.labels,
-                        # On every node of the pool, whatever else guards it.
-                        tolerations=[TolerationArgs(operator="Exists")],
-                        priority_class_name="system-node-critical",
-                        security_context=PodSecurityContextArgs(
-                            seccomp_profile=SeccompProfileArgs(type="RuntimeDefault")
-                        ),
-                        containers=[container],
-                        volumes=volumes,
-                    ),
-                ),
-            ),
+        daemon = node_daemons.NodeDaemon(
+            contract=args.contract,
+            namespace=args.namespace,
+            pool=pool,
+            account=account,
+            container=container,
+            volumes=volumes,
+            # On every node of the pool, whatever else guards it.
+            tolerations=[TolerationArgs(operator="Exists")],
+            annotations=annotations,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        node_daemons.install(name, daemon)
 
 
 def settings(pool: Pool) -> dict[str, object]:
@@ -187,7 +159,7 @@ def _plugin(contract: Contract, pool: Pool) -> ContainerArgs:
         # toolkit asks for SYS_ADMIN.
         security_context=pods.locked(user=0, add=["SYS_ADMIN"] if pool.mig else []),
         volume_mounts=[
-            VolumeMountArgs(name="sockets", mount_path=_SOCKETS),
+            VolumeMountArgs(name="sockets", mount_path=node_daemons.SOCKETS),
             VolumeMountArgs(name="settings", mount_path=_CONFIG, read_only=True),
         ],
     )
@@ -213,7 +185,3 @@ def _exporter(contract: Contract) -> ContainerArgs:
         liveness_probe=pods.probe("/health", spaces.METRICS_PORT, period=20),
         volume_mounts=[VolumeMountArgs(name="resources", mount_path=_RESOURCES, read_only=True)],
     )
-
-
-def _folder(name: str, path: str) -> VolumeArgs:
-    return VolumeArgs(name=name, host_path=HostPathVolumeSourceArgs(path=path, type="Directory"))
