@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pulumi_policy import (
@@ -88,12 +88,7 @@ def _for_workloads(
         if words := judge.words(rule.faults(found) if found else [], args.name, inputs):
             report(words, None)
 
-    return ResourceValidationPolicy(
-        name=rule.name,
-        description=rule.says,
-        validate=validate,
-        enforcement_level=EnforcementLevel.MANDATORY,
-    )
+    return _mandatory(rule, validate)
 
 
 def _for_accounts(
@@ -114,6 +109,13 @@ def _for_accounts(
         if words := judge.words(rule.faults(asked), args.name, inputs):
             report(words, None)
 
+    return _mandatory(rule, validate)
+
+
+def _mandatory(
+    rule: WorkloadRule | AccountRule,
+    validate: Callable[[ResourceValidationArgs, ReportViolation], None],
+) -> ResourceValidationPolicy:
     return ResourceValidationPolicy(
         name=rule.name,
         description=rule.says,
