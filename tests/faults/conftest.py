@@ -4,6 +4,7 @@ import pytest
 
 from infra import environment
 from infra.environment import Environment
+from tests import order
 from tests.faults.victims import Machine
 from tests.system.conftest import example, gateway, house, kubernetes
 from tests.system.house import NAME
@@ -25,13 +26,8 @@ ORDER = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the order of ORDER among these files, and put them behind all others."""
-
-    def rank(item: pytest.Item) -> int:
-        here = item.path.parent.name == "faults" and item.path.name in ORDER
-        return ORDER.index(item.path.name) if here else -1
-
-    items.sort(key=rank)
+    """Keep the order of ORDER."""
+    order.keep(items, "faults", ORDER)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from infra import contract, environment, places
+from tests import order
 from tests.system.house import NAME, Clone, House, Kubernetes, run, told
 
 # What changes most comes last, so that an early file never meets what a late one left behind.
@@ -27,13 +28,8 @@ ORDER = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the order of ORDER among the files of this folder."""
-
-    def rank(item: pytest.Item) -> int:
-        here = item.path.parent.name == "system" and item.path.name in ORDER
-        return ORDER.index(item.path.name) if here else -1
-
-    items.sort(key=rank)
+    """Keep the order of ORDER."""
+    order.keep(items, "system", ORDER)
 
 
 @pytest.fixture(scope="session")

