@@ -104,6 +104,13 @@ def scratch(folder: Path) -> Path:
     return room
 
 
+@contextmanager
+def turn(what: str) -> Iterator[None]:
+    """Wait until no other process of this machine is at ``what``, and hold it until the end."""
+    with _lock(what):
+        yield
+
+
 def remove(entry: Entry) -> None:
     """Forget an entry, so that the next :func:`ensure` makes it again."""
     shutil.rmtree(entry.path)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -68,10 +69,10 @@ def test_a_build_that_was_killed_is_completed_by_the_next_run(cache: Path, wrapp
     )
     with child:
         assert child.stdout is not None
-        said = [child.stdout.readline() for _ in range(2)]
+        said = [child.stdout.readline() for _ in range(3)]
         builders = running(wrapper)
         child.send_signal(signal.SIGKILL)
-    assert said[1] == "compiling tiny\n", said
+    assert said[-1] == "compiling tiny\n", said
     assert builders
     assert store.find("tiny", family.key(wrapper)) is None
     for builder in builders:  # they end by themselves: nothing of the killed run goes on
@@ -143,3 +144,19 @@ def test_a_go_that_is_too_old_is_refused_with_the_remedy(
 
     with pytest.raises(refusal.Refusal, match=r"go is '1\.9\.1': at least 1\.26\.0 is needed"):
         gobuild.toolchain()
+
+
+def test_one_family_at_a_time_is_built_on_a_machine(cache: Path, wrapper: Path) -> None:
+    store.root().mkdir(parents=True)
+    command = [sys.executable, "-c", BUILD, json.dumps(FAMILY), str(wrapper)]
+    first = ExitStack()
+    first.enter_context(store.turn(gobuild.TURN))
+    with first, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout is not None
+        assert "another build" in second.stdout.readline()
+        assert running(cache) == []
+        first.close()
+        rest = second.stdout.read()
+
+    assert second.returncode == 0
+    assert "compiling tiny" in rest
