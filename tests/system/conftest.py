@@ -8,28 +8,7 @@ import httpx
 import pytest
 
 from infra import contract, environment, places
-from tests import order
 from tests.system.house import NAME, Clone, House, Kubernetes, run, told
-
-# What changes most comes last, so that an early file never meets what a late one left behind.
-ORDER = (
-    "test_contract.py",
-    "test_prediction.py",
-    "test_gateway_input.py",
-    "test_platform.py",
-    "test_gates.py",
-    "test_pulumi_by_hand.py",
-    "test_gpu_pool.py",
-    "test_canary.py",
-    "test_embed.py",
-    "test_second_service.py",
-)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the order of ORDER."""
-    order.keep(items, "system", ORDER)
 
 
 @pytest.fixture(scope="session")
