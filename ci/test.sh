@@ -12,7 +12,7 @@ started=$SECONDS
 finish() {
   local code=$?
   trap - EXIT
-  kill "${beside:-}" 2>/dev/null && wait "$beside" 2>/dev/null
+  [ -z "${running:-}" ] || kill -- "-$running" 2>/dev/null || true
   if [ "$code" -ne 0 ] && [ -d "$state/logs" ]; then
     rm -rf "$kept" && mkdir -p "$kept" && cp -r "$state/logs/." "$kept/"
     tail -n 40 "$kept"/*
@@ -26,20 +26,32 @@ finish() {
   exit "$code"
 }
 
-ci/check.sh | tee "$said/1-check"
+# Whatever needs no environment runs beside it: each alone leaves cores idle. It is shown when it is
+# over, and leads a process group, so that all of it can be ended.
+beside() {
+  setsid "${@:2}" >"$said/$1" 2>&1 &
+  running=$!
+}
+
+finished() {
+  local code=0
+  wait "$running" || code=$?
+  running=
+  cat "$said/$1"
+  return "$code"
+}
+
 . ci/alone.sh
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-# What brings its own API server, and what trains, runs beside the environment: each alone leaves
-# cores idle. It is shown when it is over.
-pytest -v --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1 &
-beside=$!
+beside 1-check ci/check.sh
 # What an earlier run left that was killed, or whose machine went down.
 yard down test --take
 yard up test --timings
+finished 1-check
+beside 2-beside pytest -v --durations=15 -m "apiserver or training"
 failed=0
 pytest -v --durations=15 -m "hosts or system" | tee "$said/3-environment" || failed=1
-wait "$beside" || failed=1
-cat "$said/2-beside"
+finished 2-beside || failed=1
 exit "$failed"
