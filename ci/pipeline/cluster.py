@@ -13,6 +13,13 @@ from infra.contract import Contract
 PATIENCE_S = 10
 """Longest wait for one answer of the API server, which is on this machine or near it."""
 
+AGAIN = urllib3.Retry(
+    total=None, connect=0, read=0, redirect=0, other=0, status=10,
+    status_forcelist=[429], allowed_methods=None, raise_on_status=False,
+)  # fmt: skip
+"""An API server that has just started answers 429, and says after how many seconds to ask again.
+Nothing else is repeated: a person waits."""
+
 
 class ClusterError(Exception):
     """The cluster does not answer, or answers with an error; the text says what to do."""
@@ -20,11 +27,11 @@ class ClusterError(Exception):
 
 @contextmanager
 def connect(contract: Contract) -> Iterator[client.ApiClient]:
-    """Connect without retries: a person waits. Raises ClusterError for whatever goes wrong."""
+    """Connect to the API server. Raises ClusterError for whatever goes wrong."""
     settings = client.Configuration()
     load: Any = config.load_kube_config
     load(str(contract.kubeconfig), client_configuration=settings)
-    settings.retries = 0
+    settings.retries = AGAIN
     # A proxy of the machine must not get between it and its own cluster.
     settings.proxy = None
     try:

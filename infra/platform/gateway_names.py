@@ -16,6 +16,7 @@ INNER_PORT = 8081
 ERRORS = "errors"
 AUTH = "auth"
 AUTH_RETRY = "auth-retry"
+AUTH_AGAIN = "auth-again"
 BODY_LIMIT = "body-limit"
 ANY_ERROR = "any-error"
 NOT_FOUND = "not-found"

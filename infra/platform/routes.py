@@ -12,6 +12,9 @@ from infra.platform import gateway_names as names
 from infra.platform import pods, spaces
 
 _API = "traefik.io/v1alpha1"
+# Whoever was asked died of it or under it: two more times another is asked. 504 is no such sign:
+# that request already took as long as one may.
+_DIED = "ResponseCode() == 502 && Attempts() <= 2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ def _to_the_doorkeeper(doorkeeper: dict[str, Any]) -> dict[str, Any]:
     return {
         "kind": "Rule",
         "match": "Path(`/auth`)",
-        "middlewares": [{"name": names.AUTH_RETRY}],
+        "middlewares": [{"name": names.AUTH_AGAIN}, {"name": names.AUTH_RETRY}],
         "services": [doorkeeper],
     }
 
@@ -122,14 +125,15 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "authRequestHeaders": ["Authorization"],
             }
         },
+        # For one that cannot be connected to, and for one that died under the question.
         names.AUTH_RETRY: {"retry": {"attempts": 3, "initialInterval": "50ms"}},
+        names.AUTH_AGAIN: {"buffering": {"retryExpression": _DIED}},
         names.BODY_LIMIT: {
             "buffering": {
                 "maxRequestBodyBytes": names.BODY_LIMIT_BYTES,
                 "memRequestBodyBytes": names.BODY_LIMIT_BYTES,
-                # A prediction changes nothing, so that one whose pod died under it is asked for
-                # again. 504 is no such sign: it already took as long as a request may.
-                "retryExpression": "ResponseCode() == 502 && Attempts() <= 2",
+                # A prediction changes nothing, so that it may be asked for again.
+                "retryExpression": _DIED,
             }
         },
         # The path is replaced, so that doorkeeper's own paths cannot be asked from outside.

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,7 +26,7 @@ DIGITS = "modelyard.dev/model=digits"
 PREDICT = "/digits/v1/predict"
 CONNECTIONS = 10_000
 REQUESTS = 100_000
-WARM = 10_000
+WARM = 40_000
 """Requests after which a process has everything in memory that it will ever keep."""
 
 GROWTH_MIB = 8
@@ -243,7 +244,7 @@ def resident(pod: Pod) -> float:
     """MiB of memory that the pod's processes have, as the kernel counts it."""
     pages = 0
     for process in processes(pod):
-        fields = open(f"/proc/{process}/statm").read().split()  # noqa: SIM115, PTH123
+        fields = Path(f"/proc/{process}/statm").read_text().split()
         pages += int(fields[1]) - int(fields[2])  # without files that others share
     return pages * resource.getpagesize() / 2**20
 

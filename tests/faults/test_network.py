@@ -26,23 +26,24 @@ AS_GROUP = ("setpriv", "--groups", f"0,{GROUP}")
 Cut = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def rules(env: Environment) -> list[tuple[str, ...]]:
+def rules(env: Environment, bridge: str) -> list[tuple[str, ...]]:
     """Rules that cut off the group and the nodes: tool and arguments behind -I or -D."""
     ours = ("-m", "owner", "--gid-owner", str(GROUP), "--suppl-groups")
     own = env.network.hosts
     return [
         ("iptables", "OUTPUT", *ours, "!", "-o", "lo", "!", "-d", own, "-j", "REJECT"),
         ("ip6tables", "OUTPUT", *ours, "!", "-o", "lo", "-j", "REJECT"),
-        ("iptables", "FORWARD", "-s", own, "!", "-d", own, "-j", "REJECT"),
+        # Pods have addresses of their own on the bridge of the nodes.
+        ("iptables", "FORWARD", "-i", bridge, "!", "-o", bridge, "-j", "REJECT"),
     ]
 
 
 @pytest.fixture(scope="module")
-def cut_off(env: Environment) -> Iterator[Cut]:
+def cut_off(env: Environment, machine: Machine) -> Iterator[Cut]:
     """Runs a program that reaches this machine and its nodes, and nothing else."""
     made = []
     try:
-        for tool, chain, *rule in rules(env):
+        for tool, chain, *rule in rules(env, machine.bridge()):
             result = run(tool, "--wait", "-I", chain, *rule)
             assert result.returncode == 0, told(result)
             made.append((tool, chain, *rule))

@@ -74,6 +74,11 @@ class Machine:
         finally:
             connection.close()
 
+    def bridge(self) -> str:
+        """The network interface that joins the nodes."""
+        (network,) = self.node("control-1")["NetworkSettings"]["Networks"].values()
+        return f"br-{network['NetworkID'][:12]}"
+
     def first_process(self, node: str) -> int:
         """The node's PID 1 as this machine numbers it; 0 when it does not run."""
         return int(self.node(node)["State"]["Pid"])

@@ -29,6 +29,7 @@ def test_every_shared_middleware_stands_under_its_constant(house: "House") -> No
         names.ANY_ERROR,
         names.AUTH,
         names.AUTH_RETRY,
+        names.AUTH_AGAIN,
         names.BODY_LIMIT,
         names.NOT_FOUND,
     }
@@ -72,9 +73,10 @@ def test_the_gateway_asks_another_doorkeeper_by_an_entry_that_only_its_own_pod_r
 
     assert spec["entryPoints"] == [names.INNER_ENTRY_POINT]
     assert "--entrypoints.inner.address=127.0.0.1:8081" in arguments(house, "traefik")
-    assert route["middlewares"] == [{"name": names.AUTH_RETRY}]
+    assert route["middlewares"] == [{"name": names.AUTH_AGAIN}, {"name": names.AUTH_RETRY}]
     assert route["services"] == [{"name": "doorkeeper", "port": names.DOORKEEPER_PORT}]
     assert middleware(house, names.AUTH_RETRY)["retry"]["attempts"] == 3
+    assert "502" in middleware(house, names.AUTH_AGAIN)["buffering"]["retryExpression"]
 
 
 def test_unknown_paths_and_methods_are_answered_by_the_doorkeeper_under_a_fixed_path(

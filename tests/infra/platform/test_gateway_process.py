@@ -27,18 +27,22 @@ from infra.platform import routes
 
 pytestmark = pytest.mark.apiserver
 
-# Both a model and a doorkeeper; told to, a model dies under a request whose body it has read.
+# Both a model and a doorkeeper; told to, either dies under what it was asked.
 BACKEND = """
 import http.server, os, sys
 class Backend(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        self.survive()
+        self.answer(200, self.path.encode())
+    def survive(self):
         if os.path.exists(sys.argv[2]):
             os.remove(sys.argv[2])
             os._exit(9)
-        self.answer(200, self.path.encode())
     def do_GET(self):
+        if self.path == "/auth":
+            self.survive()
         known = self.headers.get("authorization") == "Bearer good"
         self.answer(200 if known or self.path != "/auth" else 401, b"")
     def answer(self, status, content):
@@ -60,6 +64,8 @@ class Gateway:
     doorkeepers: list[subprocess.Popen[bytes]]
     fatal: Path
     """While this file exists, the next model that reads a request dies of it."""
+    fatal_to_doorkeepers: Path
+    """While this file exists, the next doorkeeper that is asked dies of it."""
 
     def ask(self, token: str = "good") -> tuple[int, bytes]:
         """Ask for a prediction; returns status and body."""
@@ -100,6 +106,7 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
             one["errors"]["service"] = "doorkeeper"
     if not again:
         del shared[names.BODY_LIMIT]["buffering"]["retryExpression"]
+        shared[names.AUTH_AGAIN]["buffering"] = {"maxRequestBodyBytes": names.BODY_LIMIT_BYTES}
     inner = routes._to_the_doorkeeper({})
     shared[names.AUTH]["forwardAuth"]["address"] = f"http://127.0.0.1:{INNER}/auth"
 
@@ -141,7 +148,8 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]
     """A gateway; its parameter says whether it asks again when a model dies."""
     entry = provide.find("traefik")
     assert entry is not None, "Run `.venv/bin/yard up local`, which builds Traefik."
-    fatal, ports, port = tmp_path / "fatal", [free() for _ in range(4)], free()
+    ports, port = [free() for _ in range(4)], free()
+    fatal = [tmp_path / "doorkeepers", tmp_path / "models"]
     file = tmp_path / "routes.yml"
     file.write_text(yaml.safe_dump(configuration(ports[:2], ports[2:], request.param)))
     with ExitStack() as running:
@@ -151,7 +159,10 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]
             running.callback(process.kill)
             return process
 
-        backends = [start(sys.executable, "-c", BACKEND, str(one), str(fatal)) for one in ports]
+        backends = [
+            start(sys.executable, "-c", BACKEND, str(one), str(fatal[number // 2]))
+            for number, one in enumerate(ports)
+        ]
         start(
             str(entry.file("bin/traefik")),
             "--global.checknewversion=false",
@@ -162,7 +173,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]
         )
         for one in (*ports, port, INNER):
             listening(one)
-        found = Gateway(port, backends[:2], fatal)
+        found = Gateway(port, backends[:2], fatal[1], fatal[0])
         end = time.monotonic() + 30
         while found.ask()[0] == 404 and time.monotonic() < end:
             time.sleep(0.05)  # it listens before it has read its routes
@@ -181,6 +192,14 @@ def test_a_doorkeeper_that_died_costs_no_request(gateway: Gateway) -> None:
     assert [gateway.ask()[0] for _ in range(20)] == [200] * 20
 
 
+def test_a_doorkeeper_that_dies_of_the_question_costs_no_request(gateway: Gateway) -> None:
+    gateway.fatal_to_doorkeepers.touch()
+
+    assert gateway.ask() == (200, b"/v1/predict")
+    assert not gateway.fatal_to_doorkeepers.exists(), "nobody died of it"
+    assert [gateway.ask()[0] for _ in range(20)] == [200] * 20
+
+
 def test_a_request_under_which_its_model_died_is_answered_by_the_other(gateway: Gateway) -> None:
     gateway.fatal.touch()
 
@@ -190,10 +209,12 @@ def test_a_request_under_which_its_model_died_is_answered_by_the_other(gateway: 
 
 
 @pytest.mark.parametrize("gateway", [False], indirect=True)
-def test_without_the_buffers_retry_it_would_be_lost(gateway: Gateway) -> None:
+def test_without_the_buffers_retry_both_would_be_lost(gateway: Gateway) -> None:
     gateway.fatal.touch()
-
     assert gateway.ask()[0] == 502
+
+    gateway.fatal_to_doorkeepers.touch()
+    assert gateway.ask()[0] >= 500
 
 
 def test_with_no_doorkeeper_nobody_is_let_in(gateway: Gateway) -> None:
