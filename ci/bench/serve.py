@@ -42,7 +42,9 @@ def serving(row: Row, stage: Stage) -> Iterator[Server]:
     port = _free_port()
     base = f"http://127.0.0.1:{port}"
     log = stage.scratch / f"{row.name}.log"
-    command = ["taskset", "-c", stage.server_cores, *_command(row, stage, port)]
+    # setpriv: a server does not outlive a benchmark that was killed.
+    command = ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", stage.server_cores]
+    command += _command(row, stage, port)
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command,
