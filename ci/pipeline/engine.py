@@ -280,7 +280,19 @@ def _unmount_below(folder: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for point in reversed(mounted):
         if Path(point).is_relative_to(folder):
-            _run(["umount", point])
+            _unmount(point)
+
+
+def _unmount(point: str) -> None:
+    """Unmount, as soon as what dockerd started has let it go: its containerd ends after it."""
+    deadline = time.monotonic() + STOP_S
+    while True:
+        try:
+            return _run(["umount", point])
+        except EngineError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def _record(pid: int) -> None:
