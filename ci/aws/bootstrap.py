@@ -10,7 +10,6 @@ from ci.aws import account, deploy_role, state
 from ci.report import Report
 from infra.environment import Environment
 from infra.foundation import place
-from infra.foundation.place import Place
 from infra.refusal import Refusal
 
 
@@ -42,12 +41,3 @@ def run(env: Environment, report: Report) -> list[str]:
         report(name, number, len(steps))
         changed += step()
     return changed
-
-
-def variables(here: Place) -> dict[str, str]:
-    """What plain `pulumi` needs to use the state of this account."""
-    return {
-        "PULUMI_BACKEND_URL": f"s3://{here.state_bucket}?region={here.region}&awssdk=v2",
-        "PULUMI_SECRETS_PROVIDER": f"awskms://{here.state_key}?region={here.region}",
-        "AWS_REGION": here.region,
-    }

@@ -140,6 +140,36 @@ def bucket(session: boto3.Session, here: Place) -> list[str]:
     return made
 
 
+def require(session: boto3.Session, here: Place) -> None:
+    """Refuse an account that has no place for a state yet. Changes nothing."""
+    missing = [] if _exists(session.client("s3"), here) else [f"bucket {here.state_bucket}"]
+    try:
+        session.client("kms").describe_key(KeyId=here.state_key)
+    except ClientError as error:
+        answers.only(error, "NotFoundException")
+        missing.append(f"key {here.state_key}")
+    if missing:
+        raise Refusal(
+            f"account {here.account}: state",
+            ", ".join(missing),
+            "it is not there, so nothing that Pulumi makes could be kept",
+            f"Run `yard bootstrap {here.environment}`, which makes it.",
+        )
+
+
+def read(session: boto3.Session, here: Place, key: str) -> bytes | None:
+    """An object of the bucket; None where there is none."""
+    try:
+        answer = session.client("s3").get_object(
+            Bucket=here.state_bucket, Key=key, ExpectedBucketOwner=here.account
+        )
+    except ClientError as error:
+        answers.only(error, "NoSuchKey")
+        return None
+    content: bytes = answer["Body"].read()
+    return content
+
+
 def _exists(client: Any, here: Place) -> bool:
     try:
         client.head_bucket(Bucket=here.state_bucket, ExpectedBucketOwner=here.account)

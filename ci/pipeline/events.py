@@ -129,7 +129,8 @@ class Run:
         paths = tuple(sorted(step.get("detailedDiff") or step.get("diffs") or ()))
         found = Step(urn=step["urn"], op=op, paths=paths, metadata=step)
         self.changes.steps.append(found)
-        if "kubernetes:" in found.urn:  # stacks and components only wait for their children
+        # Stacks and components only wait for their children.
+        if "kubernetes:" in found.urn or "aws:" in found.urn:
             self._pending[found.urn] = f"{op} {found.name}"
         self._tell(f"{op} {found.name}")
 

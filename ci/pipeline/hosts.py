@@ -163,11 +163,6 @@ def _digest(env: Environment, facts: dict[str, Any]) -> str:
 
 
 def _write_contract(env: Environment, archives: Mapping[str, Archive]) -> None:
-    source = supply.resolve(env)
-    shares = {
-        component: provide.find(family, source)
-        for component, family in {"traefik": "traefik", "rollouts": "argo-rollouts"}.items()
-    }
     document = contract.promised(env).model_copy(
         update={
             "promised": False,
@@ -176,7 +171,7 @@ def _write_contract(env: Environment, archives: Mapping[str, Archive]) -> None:
                 name: contract.Image(reference=one.reference, digest=one.digest)
                 for name, one in sorted(archives.items())
             },
-            "crds": {name: entry.path / "share" for name, entry in shares.items() if entry},
+            "crds": provide.definitions(supply.resolve(env)),
         }
     )
     path = contract.path(env.name)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ci.pipeline import events, workplace
+from ci.pipeline import backend, events, plugins, workplace
 from ci.pipeline.events import Changes, PolicyError, Run, Step
 from ci.pipeline.preview import Preview
 from ci.pipeline.steps import Steps
@@ -111,7 +111,7 @@ def _graph(
     with _nowhere():
         _prepare(env, project)
         # The checkout's own modules, before those of the installed one.
-        variables = workplace.environment(env) | {"PYTHONPATH": str(root)}
+        variables = workplace.environment(env, backend.Folder(env)) | {"PYTHONPATH": str(root)}
         if not guarded:
             for name in workplace.guarded():
                 del variables[name]
@@ -138,14 +138,16 @@ def _projects(env: Environment, root: Path) -> list[Project]:
 
 def _prepare(env: Environment, project: Project) -> None:
     folder = workplace.state(env)
-    for name in ("bin", "pulumi", "pulumi-home", "credentials"):
+    kept = backend.Folder(env)  # an account's bucket is not asked either
+    kept.require()
+    for name in ("bin", "pulumi-home", "credentials"):
         (folder / name).mkdir(parents=True, mode=0o700)
     (folder / "credentials" / "passphrase").write_text(secrets.token_hex(16))
     workplace.engine(folder / "bin")
     workplace.without_debug_log(folder / "pulumi-home")
-    workplace.provider(folder / "pulumi-home")
-    workplace.offline_aws(folder / "pulumi-home")
-    workplace.stack(env, project)
+    plugins.stand_in(folder / "pulumi-home")
+    plugins.offline_aws(folder / "pulumi-home")
+    workplace.stack(env, project, kept)
 
 
 @contextmanager

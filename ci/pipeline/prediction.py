@@ -1,6 +1,7 @@
 """Ask a model for a prediction as a client does: over TLS, with a token, through the gateway."""
 
 import json
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -161,6 +162,19 @@ def all_proven(contract: Contract, names: Sequence[str], report: Report) -> dict
                 f" way: look at `yard status {contract.environment}`."
             )
     return dict(zip(names, answers, strict=True))
+
+
+def unseen(contract: Contract) -> str | None:
+    """Why this machine cannot ask the gateway, in words; None where its name is known here."""
+    host = httpx.URL(contract.gateway.url).host
+    try:
+        socket.getaddrinfo(host, contract.gateway.port)
+    except socket.gaierror:
+        return (
+            f"{host} has no address here, so no prediction was asked for: let its owner point it at"
+            " the load balancer, and ask from where that can be reached"
+        )
+    return None
 
 
 def _first_answer(name: str, asking: Client, deadline: float, report: Report) -> Answer:

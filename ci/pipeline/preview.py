@@ -7,7 +7,8 @@ from typing import Any
 from ci.pipeline import models, stacks, workplace
 from ci.pipeline.steps import Steps
 from ci.pipeline.workplace import Project
-from ci.report import Report
+from ci.report import Report, remark
+from infra import contract
 from infra.environment import Environment
 
 KINDS = ("create", "update", "replace", "delete", "same")
@@ -80,6 +81,8 @@ def run(env: Environment, steps: Steps) -> Preview:
     refused: dict[str, str] = {}
     for project in workplace.projects(env):
         with steps.step(f"preview {project}") as report:
+            if project == "platform" and not contract.path(env.name).is_file():
+                remark(report, "no cluster is known here: what only it can tell is unknown below")
             try:
                 found[project] = runs[project](report)
             except stacks.PolicyError as error:

@@ -1,4 +1,4 @@
-"""Pulumi's two stacks of an environment: preview, up, refresh, destroy, with progress.
+"""Pulumi's stacks of an environment: preview, up, refresh, destroy, with progress.
 
     stacks.prepare(env)
     changes = stacks.Stack(env, "platform").up(report)
@@ -11,12 +11,9 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import orjson
-
-from ci.pipeline import events, workplace
+from ci.pipeline import backend, events, plugins, workplace
 from ci.pipeline.events import Changes, PolicyError, StackError, Step
 from ci.pipeline.workplace import Project
 from ci.report import Report, remark
@@ -63,14 +60,17 @@ class Focus:
 # The engine writes the whole state before and after every object that it makes, which for 300
 # services takes 20 minutes. What a killed run leaves out of the state, the stand-in takes up again:
 # it knows what it made by an annotation (infra/plugins/README.md), and changes may be repeated.
-# The vendor's plugin could not, so its state would have to be written each time.
+# The vendor's plugin could not, so its state is written each time.
 ONCE = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 
 # A fourth of the engine's time with a large state went into collecting garbage.
 LAZY = {"GOGC": "300"}
 
-SETTINGS: dict[Project, dict[str, str]] = {"platform": {}, "models": ONCE | LAZY}
-"""How the engine runs, by project."""
+SETTINGS: dict[plugins.Kind, dict[Project, dict[str, str]]] = {
+    "stand-in": {"platform": {}, "models": ONCE | LAZY},
+    "vendor": {"foundation": {}, "platform": {}, "models": LAZY},
+}
+"""How the engine runs, by who made its plugins, and by project."""
 
 
 class Stack:
@@ -79,7 +79,8 @@ class Stack:
     def __init__(self, env: Environment, project: Project) -> None:
         self._env, self._project = env, project
         self._folder = workplace.FOLDERS[project]
-        self._state = workplace.state_file(env, project)
+        self._name = workplace.NAMES[project]
+        self._backend = backend.of(env)
 
     def preview(self, report: Report, focus: Focus | None = None) -> Changes:
         """What `up` would change; changes nothing. Works before the cluster exists."""
@@ -133,7 +134,8 @@ class Stack:
         command = self._command(verb, *options, "--non-interactive", "--color", "never", "--diff")
         log = workplace.state(self._env) / "logs" / f"pulumi-{verb}-{self._project}.log"
         report(f"{verb} {self._project}", 0, 0)
-        variables = workplace.environment(self._env) | SETTINGS[self._project]
+        variables = workplace.environment(self._env)
+        variables |= SETTINGS[plugins.kind(self._env)][self._project]
         variables |= focus.variables if focus else {}
         events.run(command, self._folder, variables, run, log)
         for warning in dict.fromkeys(run.warnings):
@@ -152,6 +154,13 @@ class Stack:
         pending = self._pending_creates()
         if not pending:
             return
+        if lost := [urn for urn in pending if "aws:" in urn.split("::")[2]]:
+            raise StackError(
+                "A killed run left creations whose outcome nobody knows:\n"
+                + "\n".join(f"  {urn}" for urn in lost)
+                + f"\nLook in the account. `pulumi refresh` in {self._folder} asks for the id of "
+                f"each, or forgets it; `yard env {self._env.name}` prints what it needs."
+            )
         report("asking the cluster what a killed run has made", 0, 0)
         options = ["--yes", "--skip-preview", "--clear-pending-creates"]
         for urn, identifier in pending.items():
@@ -161,16 +170,7 @@ class Stack:
 
     def unlock(self) -> None:
         """Remove locks of processes that are gone; refuse while one lives."""
-        locks = workplace.state(self._env) / "pulumi" / ".pulumi" / "locks"
-        name = workplace.NAMES[self._project]
-        for path in locks.glob(f"**/{name}/{self._env.name}/*.json"):
-            holder = _holder(path)
-            if holder is not None and Path(f"/proc/{holder}").exists():
-                raise StackError(
-                    f"Another pulumi works on the stack {name} (process {holder}). Wait until it "
-                    "is done, or stop it, and run this command again."
-                )
-            path.unlink(missing_ok=True)
+        self._backend.unlock(self._name)
 
     def _pending_creates(self) -> dict[str, str | None]:
         """URNs of unfinished creations, with the id of the object where the cluster has it."""
@@ -190,19 +190,6 @@ class Stack:
         return reference.id if live.find(cluster, reference) else None
 
     def _latest(self) -> dict[str, Any]:
-        try:
-            document = orjson.loads(self._state.read_bytes())
-        except FileNotFoundError:
-            return {}
+        document = self._backend.document(self._name) or {}
         latest: dict[str, Any] = document.get("checkpoint", {}).get("latest") or {}
         return latest
-
-
-def _holder(lock: Path) -> int | None:
-    """The process that wrote a lock, if it still is a `pulumi`."""
-    try:
-        pid = int(json.loads(lock.read_text())["pid"])
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError, ValueError, KeyError):
-        return None
-    return pid if name == "pulumi" else None

@@ -21,14 +21,20 @@ class Node(BaseModel, frozen=True):
     pool: str
 
 
+DEVICES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
+"""What nodes offer to pods, by the kind of their pool."""
+
+
 class PoolState(BaseModel, frozen=True):
     """A pool of nodes; the GPUs of a simulated one are not real."""
 
     name: str
     kind: str
     simulated: bool
+    nodes: int
+    """Nodes that it has now: pools of accounts grow from zero, and shrink back to it."""
     gpus: int
-    """``nvidia.com/gpu`` that its nodes offer now."""
+    """Accelerators that its nodes offer now."""
 
 
 class NetworkState(BaseModel, frozen=True):
@@ -95,12 +101,16 @@ def _node(node: Any) -> Node:
 
 
 def _pool(pool: contract.Pool, nodes: list[Any]) -> PoolState:
-    gpus = sum(
-        int((node.status.allocatable or {}).get("nvidia.com/gpu", 0))
+    own = [
+        node
         for node in nodes
         if (node.metadata.labels or {}).get("modelyard.dev/pool") == pool.name
+    ]
+    device = DEVICES.get(pool.kind, "")
+    gpus = sum(int((node.status.allocatable or {}).get(device, 0)) for node in own)
+    return PoolState(
+        name=pool.name, kind=pool.kind, simulated=pool.simulated, nodes=len(own), gpus=gpus
     )
-    return PoolState(name=pool.name, kind=pool.kind, simulated=pool.simulated, gpus=gpus)
 
 
 def _components(connection: client.ApiClient, facts: Contract) -> list[Component]:

@@ -3,9 +3,11 @@
 An interrupted run leaves nothing that the next one trusts, so running again completes it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ci.pipeline import (
+    account_images,
+    accounts,
     bento,
     credentials,
     engine,
@@ -24,8 +26,8 @@ from ci.report import Report
 from ci.toolchain import doctor, images, provide, supply
 from infra import contract
 from infra.environment import Environment
+from infra.foundation.settings import Aws
 from infra.models import release
-from infra.refusal import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +36,12 @@ class Outcome:
 
     changed: list[str]
     answers: dict[str, prediction.Answer]
+    unknown: list[str] = field(default_factory=list)
+    """What this machine could not see, and what a person does about it."""
 
 
 def run(env: Environment, steps: Steps) -> Outcome:
-    """Bring the environment to what its files say, under its lock.
-
-    Raises Refusal for an environment of an account, which plain `pulumi` makes.
-    """
-    if env.cluster.substrate == "aws":
-        raise Refusal(
-            f"Pulumi.{env.name}.yaml: cluster.substrate",
-            env.cluster.substrate,
-            "`yard up` makes clusters of hosts; for accounts it is not built yet",
-            f"Run `yard bootstrap {env.name}`, then what docs/aws.md says.",
-        )
+    """Bring the environment to what its files say, under its lock."""
     with lock.hold(env.name), supplies.needed(env):
         outcome = _run(env, steps)
     steps.remember()
@@ -56,16 +50,14 @@ def run(env: Environment, steps: Steps) -> Outcome:
 
 def _run(env: Environment, steps: Steps) -> Outcome:
     changed: list[str] = []
+    if env.aws:
+        with steps.step("account"):
+            accounts.require(env, env.aws)
     with steps.step("machine") as report:
         doctor.require(env, report)
     with steps.step("tools") as report:
         provide.ensure(env, report)
-    with steps.step("engine") as report:
-        engine.ensure(report)
-    with steps.step("credentials"):
-        credentials.ensure(env)
-    if _cluster(env, steps):
-        changed.append("hosts")
+    changed += _account(env, env.aws, steps) if env.aws else _hosts(env, steps)
     with steps.step("platform") as report:
         stacks.prepare(env)
         changed += _words("platform", stacks.Stack(env, "platform").up(report))
@@ -80,25 +72,48 @@ def _run(env: Environment, steps: Steps) -> Outcome:
             names = [one.name for one in release.releases(env)]
             rollouts.wait_for_all(env, dict.fromkeys(names), report)
     with steps.step("prediction") as report:
-        answers = _answers(env, report)
-    return Outcome(changed=changed, answers=answers)
+        unseen = prediction.unseen(contract.load(env))
+        answers = {} if unseen else _answers(env, report)
+    return Outcome(changed=changed, answers=answers, unknown=[unseen] if unseen else [])
 
 
-def _cluster(env: Environment, steps: Steps) -> bool:
+def _hosts(env: Environment, steps: Steps) -> list[str]:
     """Make or repair the hosts unless they agree with what the repository says of them."""
+    with steps.step("engine") as report:
+        engine.ensure(report)
+    with steps.step("credentials"):
+        credentials.ensure(env)
     with steps.step("images") as report:
         source = supply.resolve(env)
         archives = {name: images.ensure(name, report, source) for name in images.names()}
     with steps.step("hosts") as report:
         if hosts.agrees(env):
-            return False
+            return []
         hosts.up(env, archives, report)
-        return True
+        return ["hosts"]
+
+
+def _account(env: Environment, aws: Aws, steps: Steps) -> list[str]:
+    """Make the account what the repository says, and write down what it tells of its cluster."""
+    with steps.step("foundation") as report:
+        stacks.prepare(env, report)
+        changed = _words("foundation", stacks.Stack(env, "foundation").up(report))
+    with steps.step("credentials"):
+        given = accounts.share_credentials(env, aws)
+    with steps.step("images") as report:
+        published = account_images.publish(env, aws, report)
+    with steps.step("cluster") as report:
+        written = accounts.hand_over(env, accounts.told(env), published)
+        accounts.await_answer(contract.load(env), report)
+    return [*changed, *(["credentials"] if given else []), *(["contract"] if written else [])]
 
 
 def _first_models(env: Environment) -> list[str]:
-    """Models that the first `up` ships: those marked as default, while nothing is released."""
-    if release.releases(env):
+    """Models that the first `up` ships: those marked as default, while nothing is released.
+
+    None where releases stand in git: what runs there, somebody has committed.
+    """
+    if env.releases == "git" or release.releases(env):
         return []
     return [name for name in bento.names() if bento.load(name).default]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ci.report import Report, remark
 from ci.toolchain import gobuild, manifest, modulefiles, resources, store, supply, vendor
@@ -61,6 +62,13 @@ def family(name: str, report: Report, source: supply.Supply = "closed") -> store
 def find(name: str, source: supply.Supply = "closed") -> store.Entry | None:
     """One family's entry if the store has it; makes nothing."""
     return store.find(name, key(name, source))
+
+
+def definitions(source: supply.Supply) -> dict[str, Path]:
+    """Folders with custom resource definitions, by component, as the store has them."""
+    families = {"traefik": "traefik", "rollouts": "argo-rollouts"}
+    found = {component: find(family, source) for component, family in families.items()}
+    return {name: entry.path / "share" for name, entry in found.items() if entry}
 
 
 def key(name: str, source: supply.Supply = "closed") -> str:

@@ -4,9 +4,11 @@ import hashlib
 import re
 import shutil
 import ssl
+import subprocess
 import tarfile
 import tomllib
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -33,21 +35,47 @@ class Download(BaseModel, extra="forbid", frozen=True):
     files: dict[str, str]
 
 
+class Image(BaseModel, extra="forbid", frozen=True):
+    """An image that accounts get a copy of; no digest: nobody has looked it up yet."""
+
+    reference: Annotated[str, StringConstraints(pattern=r"^[^@]+:[A-Za-z0-9._-]+$")]
+    digest: Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+    source: str
+    """Who says that this version is the right one."""
+    date: str
+
+
 class Vendors(BaseModel, extra="forbid", frozen=True):
     """All of vendor.toml."""
 
     probe: str
     family: dict[str, list[Download]]
+    plugin: dict[str, list[Download]] = {}
+    """Pulumi's own plugins, by their package."""
+    image: dict[str, Image] = {}
 
     def unpinned(self) -> list[str]:
         """Families that have a download without a digest."""
-        return [name for name, files in self.family.items() if not all(one.sha256 for one in files)]
+        return _unpinned(self.family)
+
+    def unpinned_plugins(self) -> list[str]:
+        """Plugins that have one."""
+        return _unpinned(self.plugin)
+
+
+def _unpinned(downloads: dict[str, list[Download]]) -> list[str]:
+    return [name for name, files in downloads.items() if not all(one.sha256 for one in files)]
 
 
 @cache
 def load(path: Path = FILE) -> Vendors:
     """Read and check the file; raises pydantic's ValidationError with key and rule."""
     return Vendors.model_validate(tomllib.loads(path.read_text()))
+
+
+def version(plugin: str) -> str:
+    """Version of a plugin: that of the Python package which asks the engine for it."""
+    return metadata.version(f"pulumi-{plugin}")
 
 
 def key(downloads: list[Download]) -> str:
@@ -64,7 +92,7 @@ def ensure(name: str, version: str, downloads: list[Download], report: Report) -
     for one in downloads:
         if not one.sha256:
             raise refusal.Refusal(
-                f"{FILE}: family.{name}: sha256",
+                f"{FILE}: {name}: sha256",
                 "",
                 f"{one.url} has no pinned digest, and nothing unpinned is ever run",
                 "On an open network run `yard toolchain pin`, compare and commit; or set "
@@ -121,20 +149,23 @@ def answers(url: str, seconds: float = 5) -> str | None:
 
 
 def pin(path: Path = FILE, report: Report = silent) -> list[str]:
-    """Download what has no digest, write the digests into the file, return the addresses.
+    """Look up what has no digest, write the digests into the file, return the addresses.
 
     Trust on first use: a person compares the digests with those that the vendor publishes.
     """
     document = path.read_text()
     pinned: list[str] = []
+    vendors = Vendors.model_validate(tomllib.loads(document))
     families = manifest.load().family
-    for name, downloads in Vendors.model_validate(tomllib.loads(document)).family.items():
+    wanted = [(families[name].version, files) for name, files in vendors.family.items()]
+    wanted += [(version(name), files) for name, files in vendors.plugin.items()]
+    for number, downloads in wanted:
         for one in downloads:
             if one.sha256:
                 continue
             fetched = path.with_suffix(".download")
             try:
-                found = fetch(one.url.format(version=families[name].version), fetched, report)
+                found = fetch(one.url.format(version=number), fetched, report)
             finally:
                 fetched.unlink(missing_ok=True)
             pattern = rf'(url = "{re.escape(one.url)}"\nsha256 = )""'
@@ -145,8 +176,31 @@ def pin(path: Path = FILE, report: Report = silent) -> list[str]:
                 )
             path.write_text(document)  # each at once: an interrupted run keeps what it has
             pinned.append(one.url)
+    for name, image in vendors.image.items():
+        if image.digest:
+            continue
+        report(f"asking for the digest of {name}", 0, 0)
+        line = f'reference = "{image.reference}"\ndigest = '
+        if f'{line}""' not in document:
+            raise VendorError(
+                f'{path}: no line `digest = ""` below {image.reference}. Put it there.'
+            )
+        document = document.replace(f'{line}""', f'{line}"{look_up(image.reference)}"')
+        path.write_text(document)
+        pinned.append(image.reference)
     load.cache_clear()
     return pinned
+
+
+def look_up(reference: str) -> str:
+    """Digest of an image as its registry has it now, of all its architectures together."""
+    command = ["skopeo", "inspect", "--no-tags", "--format", "{{.Digest}}", f"docker://{reference}"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise VendorError(
+            f"{reference} could not be looked up: {done.stderr.strip()[-500:]}. Check the network."
+        )
+    return done.stdout.strip()
 
 
 def _client() -> httpx.Client:

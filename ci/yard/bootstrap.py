@@ -25,8 +25,6 @@ def command(env: arguments.Environment) -> None:
     say.line(f"account {aws.account} is ready; {len(changed)} changed.")
     for each in disagreements:
         say.line(f"differs: {each.what}: the table says {each.believed}, AWS says {each.found}")
-    for name, value in bootstrap.variables(place.of(loaded, aws)).items():
+    for name, value in place.of(loaded, aws).state_variables.items():
         say.line(f"export {name}='{value}'")
-    say.following(
-        f'pulumi -C infra/foundation stack init {env} --secrets-provider "$PULUMI_SECRETS_PROVIDER"'
-    )
+    say.following(f".venv/bin/yard up {env}")

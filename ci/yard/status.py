@@ -27,6 +27,9 @@ def command(
         say.following(f".venv/bin/yard ship NAME --to {env}")
 
 
+DEVICES = {"gpu": "GPUs", "neuron": "Neuron devices"}
+
+
 def lines(found: status.Status) -> list[str]:
     """The status in words, one fact a line; no colour, so that it also reads in a log."""
     said = [f"environment {found.environment}, tools from supply {found.supply}", "", "nodes"]
@@ -34,9 +37,10 @@ def lines(found: status.Status) -> list[str]:
         said.append(f"  {node.name:28} {node.role:14} {node.pool:8} {_ready(node.ready)}")
     said += ["", "pools"]
     for pool in found.pools:
-        gpus = f"{pool.gpus} GPUs" if pool.kind == "gpu" else ""
+        offered = f"{pool.gpus} {DEVICES[pool.kind]}" if pool.kind in DEVICES else ""
         simulated = "simulated" if pool.simulated else ""
-        said.append(f"  {pool.name:28} {pool.kind:14} {gpus:8} {simulated}".rstrip())
+        nodes = f"{pool.nodes} nodes"
+        said.append(f"  {pool.name:28} {pool.kind:14} {nodes:8} {offered:8} {simulated}".rstrip())
     said += ["", f"network {found.network.engine}, policies {found.network.policies}"]
     said += ["", "platform"]
     for part in found.platform:

@@ -17,7 +17,7 @@ def group() -> None:
 
 @app.command("pin")
 def pin() -> None:
-    """Download what has no digest in ci/toolchain/vendor.toml, and write its digest there."""
+    """Look up files and images without a digest in ci/toolchain/vendor.toml, and write it there."""
     with Progress() as progress, Steps(progress).step("pin") as report:
         pinned = vendor.pin(report=report)
     for url in pinned:

@@ -17,7 +17,7 @@ def command(
         bool, typer.Option("--timings", help="End with the seconds of each step.")
     ] = False,
 ) -> None:
-    """Bring an environment up, or to what its files say: tools, hosts, platform, models."""
+    """Bring an environment up, or to what its files say: tools, cluster, platform, models."""
     loaded = environment.load(env)
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"up-{env}.json")
@@ -31,6 +31,8 @@ def command(
         say.line(
             f"{name} {answer.version} answered in {answer.milliseconds:.0f} ms: {answer.digest}"
         )
+    for text in outcome.unknown:
+        say.line(f"not known: {text}.")
     if not outcome.answers:
         say.following(f".venv/bin/yard ship NAME --to {env}")
         return

@@ -43,6 +43,15 @@ class Place:
         """Alias of the key that encrypts Pulumi's secrets and state."""
         return f"alias/{self.prefix}-state"
 
+    @property
+    def state_variables(self) -> dict[str, str]:
+        """What plain `pulumi` needs to use the state of this account."""
+        return {
+            "PULUMI_BACKEND_URL": f"s3://{self.state_bucket}?region={self.region}&awssdk=v2",
+            "PULUMI_SECRETS_PROVIDER": f"awskms://{self.state_key}?region={self.region}",
+            "AWS_REGION": self.region,
+        }
+
 
 def of(environment: "Environment", aws: Aws) -> Place:
     """The place of an environment."""

@@ -6,20 +6,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import ecr
 
+from infra.foundation import images
 from infra.foundation.place import Place
 from infra.foundation.settings import Registries
-
-PLATFORM = (
-    "traefik",
-    "argo-rollouts",
-    "metrics-server",
-    "prometheus",
-    "doorkeeper",
-    "cluster-autoscaler",
-    "nvidia-device-plugin",
-    "dcgm-exporter",
-)
-"""Images that the platform runs in an account, where storage and registry are AWS's own."""
 
 UPSTREAMS = {"public.ecr.aws": "ecr-public", "registry.k8s.io": "kubernetes", "quay.io": "quay"}
 """Prefix of the cached repositories by upstream registry; none of these wants a password."""
@@ -45,8 +34,11 @@ class Repositories(pulumi.ComponentResource):
     ) -> None:
         super().__init__("modelyard:foundation:Repositories", name, None, opts)
         self._options = pulumi.ResourceOptions(parent=self)
-        for prefix, images in {"models": args.settings.models, "modelyard": PLATFORM}.items():
-            for image in images:
+        for prefix, called in {
+            "models": args.settings.models,
+            "modelyard": images.REPOSITORIES,
+        }.items():
+            for image in called:
                 self._repository(f"{name}-{prefix}-{image}", f"{prefix}/{image}", args)
         for upstream in args.settings.caches:
             self._cache(name, upstream)

@@ -9,7 +9,7 @@ from infra.foundation.place import Place
 
 NAMES = {
     "token": "Bearer token of the gateway",
-    "certificate-authority": "Key and certificate of the environment's own authority",
+    "certificates": "Keys and certificates of the environment's own authority and its servers",
     "signing": "Key that signs images of models",
 }
 

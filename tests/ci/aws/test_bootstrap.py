@@ -226,7 +226,7 @@ def test_roles_that_a_key_names_are_there_before_it(
 
 
 def test_plain_pulumi_is_told_where_the_state_is(here: Place) -> None:
-    assert bootstrap.variables(here) == {
+    assert here.state_variables == {
         "PULUMI_BACKEND_URL": "s3://modelyard-dev-state-111122223333?region=us-west-2&awssdk=v2",
         "PULUMI_SECRETS_PROVIDER": "awskms://alias/modelyard-dev-state?region=us-west-2",
         "AWS_REGION": "us-west-2",

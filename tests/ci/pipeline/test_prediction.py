@@ -3,7 +3,8 @@ import json
 import httpx
 import pytest
 
-from ci.pipeline.prediction import Answer, Client, PredictionError, example
+from ci.pipeline.prediction import Answer, Client, PredictionError, example, unseen
+from infra import contract, environment
 from infra.refusal import Refusal
 
 BASE = "https://127.0.0.1:8443/digits"
@@ -69,3 +70,18 @@ def test_a_gateway_that_does_not_answer_is_told_with_what_to_look_at() -> None:
 def test_a_model_without_an_example_is_refused_with_the_known_ones() -> None:
     with pytest.raises(Refusal, match=r"nomodel.*digits"):
         example("nomodel")
+
+
+def test_a_gateway_whose_name_nobody_knows_here_is_told_with_what_to_do() -> None:
+    facts = contract.promised(environment.load("dev"))
+    nowhere = facts.gateway.model_copy(update={"url": "https://models.invalid"})
+
+    text = unseen(facts.model_copy(update={"gateway": nowhere}))
+
+    assert text is not None
+    assert "models.invalid has no address here" in text
+    assert "load balancer" in text
+
+
+def test_a_gateway_of_this_machine_is_always_seen() -> None:
+    assert unseen(contract.promised(environment.load("local"))) is None

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ci import report
-from ci.pipeline import events, stacks, workplace
+from ci.pipeline import events, plugins, stacks, workplace
 from ci.pipeline.events import Changes, Run, StackError, Step
 from infra import environment, places, refusal
 from infra.environment import Environment
@@ -188,7 +188,7 @@ def test_a_launcher_starts_where_paths_are_longer_than_a_first_line_may_be(
     )
     interpreter.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(interpreter))
-    workplace.launcher(tmp_path / "started", "print('started', sys.argv[1:])\n")
+    plugins.launcher(tmp_path / "started", "print('started', sys.argv[1:])\n")
 
     done = subprocess.run([tmp_path / "started", "a b"], capture_output=True, text=True)
 

@@ -79,7 +79,7 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
         "bento": SimpleNamespace(names=lambda: ["digits", "wine"], load=bento),
         "rollouts": SimpleNamespace(wait_for_all=waits),
         "contract": SimpleNamespace(load=lambda _: None),
-        "prediction": SimpleNamespace(all_proven=answers),
+        "prediction": SimpleNamespace(all_proven=answers, unseen=lambda _: None),
         "release": SimpleNamespace(
             releases=lambda _: [SimpleNamespace(name=name) for name in world.released]
         ),
@@ -143,10 +143,36 @@ def test_up_ends_with_a_prediction_of_every_released_model(env: Environment, wor
     assert world.done[-2:] == ["wait for digits and wine", "ask digits and wine"]
 
 
-def test_an_account_is_refused_before_anything_is_done(world: World) -> None:
+def test_an_account_without_the_vendors_plugins_is_refused_before_anything_is_done(
+    world: World,
+) -> None:
     account = environment.load("dev")
 
-    with pytest.raises(Refusal, match=r"for accounts it is not built yet.*yard bootstrap dev"):
+    with pytest.raises(Refusal, match=r"stand-ins .* never serve an account.*toolchain pin"):
         up.run(account, Steps(Progress(io.StringIO())))
 
     assert world.done == []
+
+
+def test_where_releases_stand_in_git_the_first_up_ships_nothing_by_itself(
+    env: Environment, world: World
+) -> None:
+    world.released = []
+
+    outcome = run(env.model_copy(update={"releases": "git"}))
+
+    assert not [what for what in world.done if what.startswith("ship")]
+    assert outcome.answers == {}
+
+
+def test_a_gateway_without_an_address_is_told_and_not_asked(
+    env: Environment, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        vars(up)["prediction"], "unseen", lambda _: "models.invalid has no address here"
+    )
+
+    outcome = run(env)
+
+    assert outcome.unknown == ["models.invalid has no address here"]
+    assert not [what for what in world.done if what.startswith("ask")]

@@ -48,7 +48,7 @@ def found() -> status.Status:
         environment="test",
         supply="closed",
         nodes=[status.Node(name="cpu-1", role="worker", ready=False, pool="cpu")],
-        pools=[status.PoolState(name="gpu", kind="gpu", simulated=True, gpus=2)],
+        pools=[status.PoolState(name="gpu", kind="gpu", simulated=True, nodes=1, gpus=2)],
         network=status.NetworkState(engine="bridge", policies="not enforced"),
         platform=[status.Component(namespace="gateway", name="traefik", ready=1, wanted=2)],
         services=[

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci.pipeline import workplace
+from ci.pipeline import backend, plugins, workplace
 from infra import places
 
 PROJECT = "trial"
@@ -59,7 +59,7 @@ def install(folder: Path) -> dict[str, str]:
     for name in ("bin", "home"):
         (folder / name).mkdir()
     workplace.commands(folder / "bin")
-    workplace.provider(folder / "home")
+    plugins.stand_in(folder / "home")
     (folder / "passphrase").write_text("only a test's")
     return {
         "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -86,7 +86,7 @@ class Engine:
             for key, value in os.environ.items()
             if not key.startswith("PULUMI_") and key != "KUBECONFIG"
         } | variables
-        self.variables["PULUMI_BACKEND_URL"] = workplace.backend(self._backend)
+        self.variables["PULUMI_BACKEND_URL"] = backend.address(self._backend)
         self.project()
         self.command("stack", "init", STACK, check=True)
 

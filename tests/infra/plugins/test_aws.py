@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.pipeline import workplace
+from ci.pipeline import plugins
 from ci.pipeline.properties import UNKNOWN, shown
 from tests.infra.plugins.pulumi_cli import Engine
 
@@ -52,7 +52,7 @@ pulumi.export("group", group)
 @pytest.fixture
 def offline(engine: Engine) -> Engine:
     """An engine that has the offline plugin, and credentials that nobody may use."""
-    workplace.offline_aws(Path(engine.variables["PULUMI_HOME"]))
+    plugins.offline_aws(Path(engine.variables["PULUMI_HOME"]))
     engine.variables |= {
         # Were anything called, it would be here, where nobody listens.
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",

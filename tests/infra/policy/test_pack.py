@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.pipeline import workplace
+from ci.pipeline import plugins, workplace
 from infra.policy.accounts import TAGS
 from tests.infra.plugins.conftest import engine, installed
 from tests.infra.plugins.pulumi_cli import Engine
@@ -116,7 +116,7 @@ for one, name in ((bucket, "bucket"), (other, "other")):
 
 def policies_broken(engine: Engine, *, tags: dict[str, str], open_: list[str]) -> set[str]:
     """Policies that a preview of two buckets breaks, without an account."""
-    workplace.offline_aws(Path(engine.variables["PULUMI_HOME"]))
+    plugins.offline_aws(Path(engine.variables["PULUMI_HOME"]))
     engine.variables |= workplace.guarded()
     engine.program(ACCOUNT.format(tags=tags, open=open_))
     result = engine.preview(check=False)

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ci.pipeline import markdown, workplace
+from ci.pipeline import markdown, plugins, workplace
 from ci.pipeline.events import Run
 from ci.pipeline.preview import Preview
 from tests.infra.plugins import apiserver, pulumi_cli
@@ -138,7 +138,7 @@ def _recorded(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
         server.namespace("models")
         engine = pulumi_cli.Engine(folder / "engine", pulumi_cli.install(folder))
         engine.variables |= workplace.guarded()
-        workplace.offline_aws(Path(engine.variables["PULUMI_HOME"]))
+        plugins.offline_aws(Path(engine.variables["PULUMI_HOME"]))
         head = HEAD.format(kubeconfig=str(server.kubeconfig), pod=json.dumps(GOOD))
 
         def preview(name: str, text: str, *, check: bool = True) -> None:
