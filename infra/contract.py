@@ -58,6 +58,8 @@ class Pool(Part):
     """Whether its GPUs are divided, all of a node alike."""
     replicas: Annotated[int, Field(ge=1)] = 1
     """How often each GPU is offered (time-slicing)."""
+    efa: bool = False
+    """Whether its nodes have Elastic Fabric Adapters that pods can ask for."""
     labels: dict[str, str]
     taint: str | None = None
     """``key=value:effect``, or None where any pod may land."""

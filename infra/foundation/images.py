@@ -7,7 +7,13 @@ from infra.foundation.settings import Aws
 BUILT = ("traefik", "argo-rollouts", "metrics-server", "prometheus", "doorkeeper")
 """Images that are made here (ci/toolchain/images.toml)."""
 
-VENDORS = ("cluster-autoscaler", "nvidia-device-plugin", "dcgm-exporter")
+VENDORS = (
+    "cluster-autoscaler",
+    "nvidia-device-plugin",
+    "dcgm-exporter",
+    "neuron-device-plugin",
+    "efa-device-plugin",
+)
 """Images that are copied from their vendors (ci/toolchain/vendor.toml)."""
 
 REPOSITORIES = BUILT + VENDORS
@@ -21,3 +27,7 @@ def wanted(aws: Aws) -> Iterator[str]:
     kinds = {pool.accelerator.kind for pool in aws.pools if pool.accelerator}
     if "nvidia" in kinds:
         yield from ("nvidia-device-plugin", "dcgm-exporter")
+    if "neuron" in kinds:
+        yield "neuron-device-plugin"
+    if any(pool.efa for pool in aws.pools):
+        yield "efa-device-plugin"

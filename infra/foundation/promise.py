@@ -53,6 +53,7 @@ def _pool(pool: Pool) -> dict[str, object]:
         "gpus_per_node": placement.devices(pool),
         "mig": isinstance(pool.sharing, Mig),
         "replicas": pool.sharing.replicas if isinstance(pool.sharing, TimeSlicing) else 1,
+        "efa": pool.efa,
         "labels": placement.labels(pool),
         "taint": taints[0] if taints else None,
     }

@@ -37,6 +37,8 @@ class NodeDaemon:
     tolerations: list[TolerationArgs] | None
     annotations: dict[str, str] | None = None
     """Of the pod: another value replaces it."""
+    calls_api: bool = False
+    host_network: bool = False
     opts: pulumi.ResourceOptions = field(default_factory=pulumi.ResourceOptions)
 
 
@@ -59,7 +61,8 @@ def install(name: str, daemon: NodeDaemon) -> None:
                 ),
                 spec=PodSpecArgs(
                     service_account_name=daemon.account.metadata.name,
-                    automount_service_account_token=False,
+                    automount_service_account_token=daemon.calls_api,
+                    host_network=True if daemon.host_network else None,
                     enable_service_links=False,
                     node_selector=pool.labels,
                     tolerations=daemon.tolerations,

@@ -23,6 +23,8 @@ PROMETHEUS = "prometheus"
 DEVICE_PLUGIN = "gpu-device-plugin"
 NVIDIA_PLUGIN = "nvidia-device-plugin"
 DCGM = "dcgm-exporter"
+NEURON_PLUGIN = "neuron-device-plugin"
+EFA_PLUGIN = "efa-device-plugin"
 AUTOSCALER = "cluster-autoscaler"
 
 PROMETHEUS_PORT = 9090

@@ -6,8 +6,9 @@ from datetime import date
 import pytest
 
 from ci.aws import tables as writer
+from ci.toolchain import vendor
 from infra import environment
-from infra.foundation import placement, tables
+from infra.foundation import images, placement, tables
 
 
 @pytest.mark.parametrize("table", [tables.instances(), tables.gpus(), tables.sets()])
@@ -78,3 +79,16 @@ def test_time_slices_are_offered_as_devices() -> None:
     assert aws is not None
 
     assert {pool.name: placement.devices(pool) for pool in aws.pools}["gpu-shared"] == 4
+
+
+def test_images_of_vendors_are_of_the_versions_that_the_sets_name() -> None:
+    known = vendor.load().image
+    for one in tables.sets().sets.values():
+        assert known["nvidia-device-plugin"].reference.endswith(f":v{one.device_plugin}")
+        assert f"-{one.dcgm_exporter}-" in known["dcgm-exporter"].reference
+        assert f":v{one.kubernetes}." in known["cluster-autoscaler"].reference
+
+
+def test_every_image_of_a_vendor_has_a_reference_a_source_and_a_date() -> None:
+    assert vendor.load().image.keys() == set(images.VENDORS)
+    assert all(one.source and one.date for one in vendor.load().image.values())

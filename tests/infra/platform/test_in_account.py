@@ -10,7 +10,7 @@ import yaml
 
 from infra import contract, environment
 from infra.contract import Contract, Image
-from infra.foundation import scaling
+from infra.foundation import images, scaling
 from infra.models import wanted
 from infra.models.model_service import ModelService
 from infra.models.release import Release, Resources
@@ -29,7 +29,7 @@ RULES = {
     "probed": workloads.probes,
     "confined": workloads.confinement,
 }
-OWN = ("nvidia-device-plugin", "dcgm-exporter", "cluster-autoscaler")
+OWN = images.VENDORS
 
 
 def in_account(name: str, folder: Path) -> Contract:
@@ -66,11 +66,70 @@ def pod(house: House, name: str) -> dict[str, Any]:
 
 
 def test_every_pool_of_real_gpus_has_a_plugin_and_an_exporter(prod: House) -> None:
-    assert set(daemons(prod)) == {
+    assert {name for name in daemons(prod) if name.startswith(("nvidia", "dcgm"))} == {
         f"{what}-{pool}"
         for what in ("nvidia-device-plugin", "dcgm-exporter")
         for pool in ("gpu", "gpu-parts", "training")
     }
+
+
+def test_neuron_pools_get_the_plugin_that_offers_their_devices(prod: House) -> None:
+    assert {name for name in daemons(prod) if "neuron" in name} == {"neuron-device-plugin-neuron"}
+    found = pod(prod, "neuron-device-plugin-neuron")
+
+    assert found["nodeSelector"]["modelyard.dev/kind"] == "neuron"
+    assert found["automountServiceAccountToken"] is True
+    (container,) = found["containers"]
+    assert container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"] == "spec.nodeName"
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_neuron_plugin_reads_no_secrets_and_changes_nodes_in_their_status_alone(
+    prod: House,
+) -> None:
+    (role,) = [
+        one.inputs
+        for one in prod.engine.created("ClusterRole")
+        if one.inputs["metadata"]["name"] == "modelyard:neuron-device-plugin"
+    ]
+    written = {
+        resource
+        for rule in role["rules"]
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+        for resource in rule["resources"]
+    }
+
+    assert written == {"nodes/status", "pods", "events"}
+    assert "secrets" not in str(role["rules"])
+
+
+def test_pools_with_fabric_adapters_and_no_others_get_the_plugin_for_them(prod: House) -> None:
+    assert {name for name in daemons(prod) if "efa" in name} == {"efa-device-plugin-training"}
+    found = pod(prod, "efa-device-plugin-training")
+
+    assert found["hostNetwork"] is True
+    assert found["automountServiceAccountToken"] is False
+    paths = {one["hostPath"]["path"] for one in found["volumes"]}
+    assert paths == {"/var/lib/kubelet/device-plugins", "/dev/infiniband"}
+
+
+def test_only_what_sees_the_nodes_network_runs_in_it(prod: House) -> None:
+    others = {name for name in daemons(prod) if not name.startswith("efa")}
+
+    assert not [name for name in others if pod(prod, name).get("hostNetwork")]
+
+
+def test_every_image_that_the_platform_asks_for_is_one_that_up_publishes(prod: House) -> None:
+    aws = prod.environment.aws
+    assert aws is not None
+    asked = {
+        container["image"].split("@")[0].rpartition("/")[2]
+        for name in daemons(prod)
+        for container in pod(prod, name)["containers"]
+    }
+
+    assert asked <= set(images.wanted(aws))
+    assert set(images.wanted(aws)) == set(images.REPOSITORIES)
 
 
 def test_they_run_on_every_node_of_their_pool_and_on_no_other(prod: House) -> None:
