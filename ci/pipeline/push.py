@@ -1,12 +1,15 @@
-"""Push an image to the environment's registry, by this machine's address and the push account."""
+"""Push an image to the environment's registry, with the rights that this machine has there."""
 
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from ci.report import Report
 from infra.contract import Contract
+from infra.environment import Environment
 
 # The engine takes every connection to a published port, and closes those that nobody answers.
 SILENT = ("connection refused", "connection reset", "i/o timeout", "EOF")
@@ -36,20 +39,34 @@ class Pushable(Protocol):
         """Digest of its manifest."""
 
 
-def push(built: Pushable, contract: Contract, report: Report) -> str:
+@contextmanager
+def access(env: Environment, contract: Contract) -> Iterator[list[str]]:
+    """Options by which skopeo may push: passwords and trust come from files, never from arguments.
+
+    In an account the password is one of 12 hours, whose file is gone afterwards.
+    """
+    if env.aws is None:
+        authfile = contract.credentials / "docker-config.json"
+        yield ["--authfile", str(authfile), "--dest-cert-dir", str(contract.credentials / "trust")]
+        return
+    from ci.aws import account, registry  # the SDK takes a second, which hosts need not spend
+
+    with registry.login(account.session(env), env.aws.registry) as authfile:
+        yield ["--authfile", str(authfile)]
+
+
+def push(built: Pushable, contract: Contract, options: Sequence[str], report: Report) -> str:
     """Copy the image to the registry; returns the digest that the registry gives it.
 
-    Passwords and trust come from files of the credentials folder, never from arguments.
+    ``options`` are those of :func:`access`.
     """
     target = f"docker://{contract.registry.push}/{built.name}:{built.version}"
     report(f"pushing {built.name} {built.version}", 0, 1)
     with tempfile.TemporaryDirectory() as scratch:
         told = Path(scratch) / "digest"
-        trust = ["--dest-cert-dir", str(contract.credentials / "trust")]
-        account = ["--authfile", str(contract.credentials / "docker-config.json")]
         keep = ["--preserve-digests", "--digestfile", str(told)]
         source = f"oci:{built.layout}:{built.version}"
-        command = ["skopeo", "copy", "--quiet", *account, *trust, *keep, source, target]
+        command = ["skopeo", "copy", "--quiet", *options, *keep, source, target]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         except FileNotFoundError:

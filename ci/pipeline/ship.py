@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ci.pipeline import bento, build, lock, models, prediction, rollouts, stacks, supplies
+from ci.pipeline import bento, build, lock, models, prediction, push, rollouts, stacks, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
 from infra import contract
@@ -45,8 +45,8 @@ def deliver(
     bento.load(name)
     with steps.step(f"build {name}") as report:
         built = build.build(name, version=version, report=report)
-    with steps.step(f"push {name}") as report:
-        digest = build.push(built, facts, report)
+    with steps.step(f"push {name}") as report, push.access(env, facts) as options:
+        digest = build.push(built, facts, options, report)
     after = release.following(release.read(env, name), build.release(built, digest), canary)
     with steps.step(f"release {name}") as report:
         roll_out(env, after, report)

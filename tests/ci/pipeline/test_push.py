@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from ci.pipeline import push
 from ci.pipeline.push import PushError
@@ -58,10 +59,15 @@ class Fake:
         return self._seen.read_text().splitlines()
 
 
+def pushed(facts: Contract, name: str = "test") -> str:
+    with push.access(environment.load(name), facts) as options:
+        return push.push(Image(), facts, options, silent)
+
+
 def test_the_registrys_digest_is_returned(facts: Contract, skopeo: Fake) -> None:
     skopeo.ends()
 
-    assert push.push(Image(), facts, silent) == DIGEST
+    assert pushed(facts) == DIGEST
     assert skopeo.arguments()[-2:] == [
         "oci:/nowhere/image:1.0.0",
         f"docker://{facts.registry.push}/digits:1.0.0",
@@ -70,7 +76,7 @@ def test_the_registrys_digest_is_returned(facts: Contract, skopeo: Fake) -> None
 
 def test_passwords_and_trust_come_from_files(facts: Contract, skopeo: Fake) -> None:
     skopeo.ends()
-    push.push(Image(), facts, silent)
+    pushed(facts)
     arguments = skopeo.arguments()
 
     after = dict(itertools.pairwise(arguments))
@@ -86,7 +92,7 @@ def test_an_image_that_changed_on_its_way_is_an_error(facts: Contract, skopeo: F
     skopeo.ends(digest="sha256:" + "b" * 64)
 
     with pytest.raises(PushError, match=r"Nothing is released"):
-        push.push(Image(), facts, silent)
+        pushed(facts)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_a_failed_push_says_what_to_do(
     skopeo.ends(code=1, says=says)
 
     with pytest.raises(PushError) as caught:
-        push.push(Image(), facts, silent)
+        pushed(facts)
 
     assert says in str(caught.value)
     assert remedy in str(caught.value)
@@ -120,4 +126,22 @@ def test_a_missing_skopeo_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(PushError, match="skopeo is not installed"):
-        push.push(Image(), facts, silent)
+        pushed(facts)
+
+
+def test_an_account_gives_out_a_password_whose_file_is_gone_afterwards(
+    facts: Contract, skopeo: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skopeo.ends()
+    dev = environment.load("dev")
+    assert dev.aws is not None
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("MOTO_ACCOUNT_ID", dev.aws.account)
+    with mock_aws():
+        pushed(contract.promised(dev), "dev")
+    after = dict(itertools.pairwise(skopeo.arguments()))
+
+    assert skopeo.arguments()[-1] == f"docker://{dev.aws.registry}/models/digits:1.0.0"
+    assert "--dest-cert-dir" not in after
+    assert not Path(after["--authfile"]).exists()
