@@ -7,15 +7,13 @@ from infra.platform.accelerators import Accelerators, AcceleratorsArgs
 from infra.platform.admission import Admission, AdmissionArgs
 from infra.platform.autoscaler import Autoscaler, AutoscalerArgs
 from infra.platform.delivery import Delivery, DeliveryArgs
+from infra.platform.devices import Devices, DevicesArgs
 from infra.platform.doorkeeper import Doorkeeper, DoorkeeperArgs
-from infra.platform.fabric import Fabric, FabricArgs
 from infra.platform.gateway import Gateway, GatewayArgs
-from infra.platform.gpu_nodes import GpuNodes, GpuNodesArgs
 from infra.platform.metrics import Metrics, MetricsArgs
 from infra.platform.model_access import ModelAccess, ModelAccessArgs
 from infra.platform.monitoring import Monitoring, MonitoringArgs
 from infra.platform.namespaces import Namespaces, NamespacesArgs
-from infra.platform.neuron_nodes import NeuronNodes, NeuronNodesArgs
 from infra.platform.registry import Registry, RegistryArgs
 from infra.platform.routes import Routes, RoutesArgs
 from infra.platform.shippers import Shippers, ShippersArgs
@@ -64,10 +62,7 @@ monitoring = MonitoringArgs(
 Monitoring("monitoring", monitoring, on)
 accelerators = AcceleratorsArgs(contract=contract, namespace=names["accelerators"])
 Accelerators("accelerators", accelerators, on)
-GpuNodes("gpu-nodes", GpuNodesArgs(contract=contract, namespace=names["accelerators"]), on)
-neuron = NeuronNodesArgs(contract=contract, namespace=names["accelerators"])
-NeuronNodes("neuron-nodes", neuron, on)
-Fabric("fabric", FabricArgs(contract=contract, namespace=names["accelerators"]), on)
+Devices("devices", DevicesArgs(contract=contract, namespace=names["accelerators"]), on)
 Autoscaler("autoscaler", AutoscalerArgs(contract=contract, namespaces=names), on)
 
 pulumi.export("gateway", contract.gateway.url)
