@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from ci.aws import account, deploy_role, state
 from ci.report import Report
+from infra import environment
 from infra.environment import Environment
 from infra.foundation import place
+from infra.foundation.settings import Aws
 from infra.refusal import Refusal
 
 
@@ -26,6 +28,7 @@ def run(env: Environment, report: Report) -> list[str]:
             "neither github nor admins is set, so nobody could assume the deploy role",
             "Set aws.github, or name roles of people in aws.admins.",
         )
+    _alone(env, aws)
     session = account.session(env)
     here = place.of(env, aws)
     steps: list[tuple[str, Callable[[], list[str]]]] = [
@@ -41,3 +44,16 @@ def run(env: Environment, report: Report) -> list[str]:
         report(name, number, len(steps))
         changed += step()
     return changed
+
+
+def _alone(env: Environment, aws: Aws) -> None:
+    """Refuse an account that another environment's file names, too."""
+    for name in environment.names():
+        other = environment.load(name)
+        if name != env.name and other.aws and other.aws.account == aws.account:
+            raise Refusal(
+                f"Pulumi.{env.name}.yaml: aws.account",
+                aws.account,
+                f"environment {name} has this account, and each has one of its own",
+                f"Name another account here or in Pulumi.{name}.yaml.",
+            )

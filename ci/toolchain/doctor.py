@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ci.pipeline import training
+from ci.pipeline import plugins, training
 from ci.report import Report
 from ci.toolchain import (
     catalogue,
@@ -20,6 +20,7 @@ from ci.toolchain import (
     resources,
     store,
     supply,
+    vendor,
 )
 from infra import places, refusal
 from infra.environment import Environment
@@ -59,7 +60,8 @@ class Machine:
 def inspect(environment: Environment) -> list[Finding]:
     """Look at every tool, verify the digests of those in the store (seconds); change nothing."""
     source = supply.resolve(environment)
-    return [*machine(Machine()), *_packages(), *_store(environment, source), _training()]
+    found = [*machine(Machine()), *_packages(), *_store(environment, source)]
+    return [*found, *_plugins(environment), _training()]
 
 
 def require(environment: Environment, report: Report) -> None:
@@ -174,6 +176,19 @@ def _store(environment: Environment, source: supply.Supply) -> Iterator[Finding]
         yield _entry(name, "", modulefiles.find(name), remedy)
     for name in catalogue.load().image:
         yield _entry(f"image {name}", "", images.entry(name, source), remedy)
+
+
+def _plugins(environment: Environment) -> Iterator[Finding]:
+    """Pulumi's own plugins, for environments that no stand-in serves."""
+    if plugins.kind(environment) == "stand-in":
+        return
+    unpinned = vendor.load().unpinned_plugins()
+    for name, downloads in vendor.load().plugin.items():
+        remedy = f"Run `yard up {environment.name}`, which downloads it."
+        if name in unpinned:
+            remedy = "It has no digest: on an open network run `yard toolchain pin`."
+        entry = store.find(f"plugin-{name}", vendor.key(downloads))
+        yield _entry(f"plugin {name}", vendor.version(name), entry, remedy)
 
 
 def _entry(name: str, version: str, entry: store.Entry | None, remedy: str) -> Finding:

@@ -8,6 +8,7 @@ import pytest
 
 from ci.aws import account, bootstrap
 from ci.report import silent
+from infra import environment
 from infra.environment import Environment
 from infra.foundation import grants, rights
 from infra.foundation.place import Place
@@ -231,3 +232,15 @@ def test_plain_pulumi_is_told_where_the_state_is(here: Place) -> None:
         "PULUMI_SECRETS_PROVIDER": "awskms://alias/modelyard-dev-state?region=us-west-2",
         "AWS_REGION": "us-west-2",
     }
+
+
+def test_an_account_that_another_environment_has_is_refused_before_it_is_asked(
+    dev: Environment,
+) -> None:
+    assert dev.aws is not None
+    prod = environment.load("prod")
+    assert prod.aws is not None
+    shared = dev.aws.model_copy(update={"account": prod.aws.account})
+
+    with pytest.raises(Refusal, match=r"environment prod has this account"):
+        run(dev.model_copy(update={"aws": shared}))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ci import report
-from ci.pipeline import events, plugins, stacks, workplace
+from ci.pipeline import backend, events, plugins, stacks, workplace
 from ci.pipeline.events import Changes, Run, StackError, Step
 from infra import environment, places, refusal
 from infra.environment import Environment
@@ -234,6 +234,23 @@ def test_the_lock_of_a_pulumi_that_runs_is_respected(env: Environment, tmp_path:
         living.kill()
 
     assert path.exists()
+
+
+def test_what_a_killed_run_half_made_in_an_account_is_named_and_not_forgotten(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urn = "urn:pulumi:dev::modelyard-foundation::aws:eks/cluster:Cluster::eks-cluster"
+    pending = {"type": "creating", "resource": {"urn": urn, "type": "aws:eks/cluster:Cluster"}}
+    state = {"checkpoint": {"latest": {"pending_operations": [pending]}}}
+    account = environment.load("dev")
+    monkeypatch.setattr(backend.Bucket, "document", lambda *_: state)
+
+    with pytest.raises(StackError) as failed:
+        stacks.Stack(account, "foundation").up(report.silent)
+
+    assert urn in str(failed.value)
+    assert "pulumi refresh" in str(failed.value)
+    assert "yard env dev" in str(failed.value)
 
 
 PROGRAM = """

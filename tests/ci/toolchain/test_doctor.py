@@ -146,3 +146,11 @@ def test_an_unsupported_machine_is_refused(
 
     with pytest.raises(refusal.Refusal, match=r"riscv64.*not supported.*x86-64"):
         doctor.require(local, silent)
+
+
+def test_plugins_that_an_account_needs_are_listed_with_the_remedy(local: Environment) -> None:
+    listed = {one.name: one for one in doctor.inspect(load("dev")) if "plugin " in one.name}
+
+    assert listed.keys() == {"plugin kubernetes", "plugin aws"}
+    assert all("yard toolchain pin" in one.remedy for one in listed.values())
+    assert not [one for one in doctor.inspect(local) if one.name.startswith("plugin ")]
