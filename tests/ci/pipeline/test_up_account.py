@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ci.aws import bootstrap
 from ci.pipeline import (
     account_images,
     accounts,
+    models,
     plugins,
     prediction,
     rollouts,
@@ -32,7 +34,7 @@ from ci.pipeline import (
 )
 from ci.pipeline.stacks import StackError
 from ci.pipeline.steps import Steps
-from ci.report import silent
+from ci.report import Report, silent
 from ci.toolchain import doctor, provide
 from ci.yard.progress import Progress
 from infra import contract, environment, places
@@ -275,8 +277,19 @@ def first(
         "/apis/storage.k8s.io/v1/storageclasses",
         class_ | {"volumeBindingMode": "WaitForFirstConsumer"},
     )
-    with controller(account.server, tmp_path_factory.mktemp("controller")):
-        yield account.up()
+    up_models = models.up
+    with ExitStack() as running, pytest.MonkeyPatch.context() as patch:
+
+        def with_controller(env: Environment, report: Report) -> stacks.Changes:
+            """The platform has made its definitions: now it finds what it looks for."""
+            folder = tmp_path_factory.mktemp("controller")
+            running.enter_context(controller(account.server, folder))
+            return up_models(env, report)
+
+        patch.setattr(models, "up", with_controller)
+        outcome = account.up()
+        patch.undo()
+        yield outcome
 
 
 def test_a_failure_half_way_is_told_and_nothing_later_is_begun(
