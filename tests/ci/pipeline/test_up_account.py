@@ -29,6 +29,7 @@ from ci.pipeline import (
     prediction,
     rollouts,
     stacks,
+    survivors,
     up,
     workplace,
 )
@@ -283,7 +284,10 @@ def first(
         def with_controller(env: Environment, report: Report) -> stacks.Changes:
             """The platform has made its definitions: now it finds what it looks for."""
             folder = tmp_path_factory.mktemp("controller")
-            running.enter_context(controller(account.server, folder))
+            with pytest.MonkeyPatch.context() as unmarked:
+                # Else the next `up` ends it, as what a killed run left behind.
+                unmarked.delenv(survivors.VARIABLE)
+                running.enter_context(controller(account.server, folder))
             return up_models(env, report)
 
         patch.setattr(models, "up", with_controller)
