@@ -26,6 +26,8 @@ class Cluster(Closed):
 
     substrate: Literal["hosts", "aws", "existing"]
     inventory: DnsLabel | None = None
+    edge: DnsLabel | None = None
+    """Inventory of machines without Kubernetes that run the environment's models."""
 
 
 class Network(Closed):

@@ -14,6 +14,7 @@ from typing import Any
 from ci.report import Report
 from infra import places
 from infra.environment import Environment
+from infra.refusal import Refusal
 
 FOLDER = places.REPOSITORY / "ansible"
 TAIL_LINES = 25
@@ -29,6 +30,7 @@ class Outcome:
 
     changes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 def environment() -> dict[str, str]:
@@ -44,7 +46,8 @@ def log_path(env: Environment, playbook: str) -> Path:
 def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Outcome:
     """Run a playbook of ansible/playbooks on the environment's inventory.
 
-    Raises PlaybookError when it fails. ``arguments`` are ansible-playbook's own.
+    Raises PlaybookError when it fails, Refusal for what the inventory says or a host is.
+    ``arguments`` are ansible-playbook's own.
     """
     log = log_path(env, playbook)
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,6 +88,8 @@ def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Out
             finally:
                 process.wait()
                 _close(sockets)
+    if outcome.refusals:
+        raise outcome.refusals[0]
     if process.returncode:
         raise PlaybookError(_failure(playbook, outcome, log))
     return outcome
@@ -108,6 +113,9 @@ def follow(lines: Any, report: Report) -> Outcome:
             report(said["task"], said["done"] - 1, said["total"])
         elif "failed" in said:
             outcome.failures.append(f"{said['failed']}: {said['task']}: {said['message']}")
+        elif "refused" in said:
+            parts = (said[key] for key in ("where", "value", "rule", "remedy"))
+            outcome.refusals.append(Refusal(*parts))
         elif "changed" in said:
             outcome.changes.append(f"{said['changed']}: {said['task']}")
     return outcome

@@ -3,6 +3,7 @@
 {"task": NAME, "done": N, "total": N}      a task begins
 {"changed": HOST, "task": NAME}            a task changed something, or would in a rehearsal
 {"failed": HOST, "task": NAME, "message": TEXT}
+{"refused": HOST, "where": KEY, "value": VALUE, "rule": TEXT, "remedy": TEXT}
 """
 
 import json
@@ -74,6 +75,9 @@ class CallbackModule(CallbackBase):
 
     def _say_failed(self, result: Any) -> None:
         said = result._result
+        if "refusal" in said:
+            self._say({"refused": result._host.get_name(), **said["refusal"]})
+            return
         message = "no message: the task hides what it is told" if result._task.no_log else ""
         for key in ("msg", "stderr", "stdout"):
             if not message and said.get(key):

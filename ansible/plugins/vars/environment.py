@@ -24,7 +24,7 @@ DOCUMENTATION = """
 name: environment
 short_description: variables of the environment that an inventory belongs to
 description:
-  - Finds the environment whose cluster.inventory is the name of the inventory's folder.
+  - Finds the environment whose cluster.inventory or cluster.edge is the inventory's folder.
   - MODELYARD_ENVIRONMENT chooses one where several share an inventory.
 options: {}
 """
@@ -59,12 +59,12 @@ class VarsModule(BaseVarsPlugin):
 def _environment(inventory: str) -> environment.Environment:
     chosen = os.environ.get("MODELYARD_ENVIRONMENT")
     loaded = [environment.load(name) for name in ([chosen] if chosen else environment.names())]
-    found = [one for one in loaded if one.cluster.inventory == inventory]
+    found = [one for one in loaded if inventory in (one.cluster.inventory, one.cluster.edge)]
     if len(found) != 1:
         raise refusal.Refusal(
             "inventory",
             inventory,
-            f"{len(found)} environments have it as their cluster.inventory, not one",
+            f"{len(found)} environments have it as their cluster.inventory or .edge, not one",
             "Set MODELYARD_ENVIRONMENT to the environment's name.",
         )
     return found[0]

@@ -1,0 +1,192 @@
+"""What is wrong with an inventory is said before any host is touched, without any host."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ci.pipeline import playbook
+from ci.report import silent
+from infra import environment, inventory, places
+from infra.refusal import Refusal
+
+ANSIBLE = places.REPOSITORY / "ansible"
+PLAYBOOKS = ANSIBLE / "playbooks"
+FACTS = {
+    "tools": "/tools",
+    "versions": {"containerd": "2.0.0", "kubernetes": "1.36.0"},
+    "binaries": {
+        "containerd": {"ctr": "/tools/ctr"},
+        "kubernetes": {"kubectl": "/tools/kubectl", "kubelet": "/tools/kubelet"},
+    },
+    "images": [{"name": "pause", "reference": "pause:1", "kinds": ["control", "cpu", "gpu"]}],
+    "node_base": {"tar": "/tools/base.tar", "key": "0"},
+    "registry_ca": "/state/ca.crt",
+    "resolvers": [],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the inventory `onprem`, and a state folder as `yard up` leaves one."""
+    facts = tmp_path / "state" / "modelyard" / "onprem" / "hosts" / "facts.json"
+    facts.parent.mkdir(parents=True)
+    facts.write_text(json.dumps(FACTS))
+    target = tmp_path / "inventories" / "onprem"
+    shutil.copytree(ANSIBLE / "inventories" / "onprem", target)
+    return target
+
+
+def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the playbook that begins every other one, as a person would."""
+    command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(folder)]
+    variables = os.environ | {
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "XDG_STATE_HOME": str(folder.parent.parent / "state"),
+        "COLUMNS": "1000",
+        "LC_ALL": "C.UTF-8",
+    }
+    return subprocess.run(
+        [*command, *arguments, str(PLAYBOOKS / "inventory.yml")],
+        env=variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["local", "test", "onprem", "edge"])
+def test_every_inventory_of_the_repository_is_sound(name: str, tmp_path: Path) -> None:
+    done = _check(ANSIBLE / "inventories" / name)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_example_of_a_teams_own_machines_is_sound_for_every_role(folder: Path) -> None:
+    done = _check(folder)
+
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("ok=1") == 8
+
+
+def _add(file: Path, text: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text((file.read_text() if file.is_file() else "") + text)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (
+            "group_vars/gpu.yml",
+            "kubernetes_resolver: [192.0.2.1]\n",
+            [
+                "gpu.yml: kubernetes_resolver is",
+                "192.0.2.1",
+                "no role and no playbook",
+                "kubernetes_resolvers",
+            ],
+        ),
+        (
+            "host_vars/cpu-1.yml",
+            "ansible_usr: ops\n",
+            ["host_vars/cpu-1.yml: ansible_usr is", "no role and no playbook", "ansible_user"],
+        ),
+        (
+            "group_vars/workers.yml",
+            "node_labels_patience: soon\n",
+            ["workers.yml: node_labels_patience is 'soon'", "int", "argument_specs.yml"],
+        ),
+        (
+            "host_vars/gpu-1.yml",
+            "node_kind: tpu\n",
+            ["gpu-1: ", "host_vars/gpu-1.yml: node_kind is 'tpu'", "control, cpu, gpu"],
+        ),
+        (
+            "group_vars/gpus.yml",
+            "node_labels_patience: 7\n",
+            ["gpus.yml is 'gpus'", "no group of this name", "perhaps gpu is meant"],
+        ),
+        (
+            "host_vars/cpu-9.yml",
+            "node_pool: cpu\n",
+            ["cpu-9.yml is 'cpu-9'", "no host of this name"],
+        ),
+        (
+            "group_vars/all.yml",
+            "containerd_mounted: true\n",
+            ["all.yml: containerd_mounted is", "wins over", "Move containerd_mounted"],
+        ),
+    ],
+    ids=["unknown", "unknown of Ansible", "type", "choice", "group", "host", "no effect"],
+)  # fmt: skip
+def test_a_fault_is_refused_with_host_or_file_key_value_rule_and_remedy(
+    folder: Path, file: str, text: str, expected: list[str]
+) -> None:
+    _add(folder / file, text)
+
+    done = _check(folder)
+
+    assert done.returncode == 2, done.stdout
+    # Ansible folds long lines.
+    said = " ".join((done.stdout + done.stderr).split()).replace("''", "'")
+    assert [part for part in expected if part not in said] == [], said
+
+
+def test_a_variable_of_the_command_line_is_checked_too(folder: Path) -> None:
+    done = _check(folder, "--extra-vars", "reset_environmnt=onprem")
+
+    assert done.returncode == 2
+    assert "reset_environmnt" in done.stdout
+
+
+def test_a_node_without_an_address_is_refused(folder: Path) -> None:
+    hosts = folder / "hosts.yml"
+    document = yaml.safe_load(hosts.read_text())
+    del document["all"]["children"]["cpu"]["hosts"]["cpu-2"]["node_address"]
+    hosts.write_text(yaml.safe_dump(document))
+
+    done = _check(folder, "--limit", "cpu-2")
+
+    assert done.returncode == 2
+    assert "cpu-2" in done.stdout
+    assert "address" in done.stdout
+
+
+def test_a_mistyped_password_is_refused_without_being_shown(folder: Path) -> None:
+    _add(folder / "host_vars" / "cpu-1.yml", "ansible_become_pasword: hunter2\n")
+
+    done = _check(folder, "--limit", "cpu-1")
+
+    assert "ansible_become_pasword" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_yard_turns_a_refusal_of_a_playbook_into_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    with pytest.raises(Refusal, match="one cluster on each") as refused:
+        playbook.run(environment.load("onprem"), "hosts", silent, "--tags", "none")
+
+    assert refused.value.where == "control-1: groups.control_plane"
+    assert refused.value.value == "control-1, control-2, control-3"
+
+
+def test_roles_of_a_host_are_those_of_every_play_for_its_groups() -> None:
+    assert "node_container" in inventory.roles(PLAYBOOKS, {"containers"})
+    assert "worker" not in inventory.roles(PLAYBOOKS, {"control_plane", "kubernetes"})
+
+
+def test_every_playbook_begins_with_the_check() -> None:
+    def first(path: Path) -> str:
+        play = yaml.safe_load(path.read_text())[0]
+        imported = play.get("ansible.builtin.import_playbook")
+        return first(PLAYBOOKS / imported) if imported else path.name
+
+    begins = {path.name: first(path) for path in PLAYBOOKS.glob("*.yml")}
+
+    assert set(begins.values()) == {"inventory.yml"}, begins
