@@ -31,6 +31,8 @@ class Outcome:
     changes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    document: dict[str, Any] | None = None
+    """What the playbook found out, of one that looks and changes nothing."""
 
 
 def environment() -> dict[str, str]:
@@ -90,7 +92,7 @@ def run(env: Environment, playbook: str, report: Report, *arguments: str) -> Out
                 _close(sockets)
     if outcome.refusals:
         raise outcome.refusals[0]
-    if process.returncode:
+    if process.returncode and outcome.document is None:
         raise PlaybookError(_failure(playbook, outcome, log))
     return outcome
 
@@ -113,6 +115,8 @@ def follow(lines: Any, report: Report) -> Outcome:
             report(said["task"], said["done"] - 1, said["total"])
         elif "failed" in said:
             outcome.failures.append(f"{said['failed']}: {said['task']}: {said['message']}")
+        elif "document" in said:
+            outcome.document = said["document"]
         elif "refused" in said:
             parts = (said[key] for key in ("where", "value", "rule", "remedy"))
             outcome.refusals.append(Refusal(*parts))

@@ -22,6 +22,7 @@ from ci.yard import (
     status,
     toolchain,
     up,
+    validate,
 )
 from infra.refusal import Refusal
 
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "abort": abort.command,
     "predict": predict.command,
     "status": status.command,
+    "validate": validate.command,
     "logs": logs.command,
     "doctor": doctor.command,
     "bootstrap": bootstrap.command,

@@ -12,7 +12,8 @@ import yaml
 
 from ci.pipeline import playbook
 from ci.report import silent
-from infra import environment, inventory, places
+from infra import environment, places
+from infra.hosts import inventory
 from infra.refusal import Refusal
 
 ANSIBLE = places.REPOSITORY / "ansible"

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible.plugins.action import ActionBase
-from infra import inventory
+from infra.hosts import inventory
 from infra.refusal import Refusal
 
 OWN = INTERNAL_STATIC_VARS | {"environment", "omit", "vars"}

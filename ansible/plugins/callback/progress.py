@@ -3,6 +3,7 @@
 {"task": NAME, "done": N, "total": N}      a task begins
 {"changed": HOST, "task": NAME}            a task changed something, or would in a rehearsal
 {"failed": HOST, "task": NAME, "message": TEXT}
+{"document": VALUE}                       what a task hands to the program
 {"refused": HOST, "where": KEY, "value": VALUE, "rule": TEXT, "remedy": TEXT}
 """
 
@@ -60,18 +61,24 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """A task is done on one host."""
+        self._say_document(result)
         if result._result.get("changed"):
             host, task = result._host.get_name(), result._task.get_name()
             self._say({"changed": host, "task": task})
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task failed on one host."""
+        self._say_document(result)
         if not ignore_errors:
             self._say_failed(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host does not answer."""
         self._say_failed(result)
+
+    def _say_document(self, result: Any) -> None:
+        if result._task.action == "judge":
+            self._say({"document": result._result["document"]})
 
     def _say_failed(self, result: Any) -> None:
         said = result._result
