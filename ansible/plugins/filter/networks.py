@@ -1,0 +1,26 @@
+"""Networks in conditions and templates: `ADDRESS | in_network(LIST)`, `LIST | by_family`."""
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address, ip_network
+
+
+def by_family(networks: Iterable[str]) -> dict[str, list[str]]:
+    """Networks by nftables' word for their family; ValueError for what is no network."""
+    found: dict[str, list[str]] = {}
+    for network in networks:
+        family = "ip" if ip_network(network).version == 4 else "ip6"
+        found.setdefault(family, []).append(str(network))
+    return found
+
+
+def in_network(address: str, networks: Iterable[str]) -> bool:
+    """Whether an address is in one of the networks."""
+    return any(ip_address(address) in ip_network(network) for network in networks)
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """By name."""
+        return {"by_family": by_family, "in_network": in_network}

@@ -1,0 +1,198 @@
+"""What the role base writes, rendered without a host; what it does on one: tests/hosts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import places
+
+ANSIBLE = places.REPOSITORY / "ansible"
+ROLE = ANSIBLE / "roles" / "base"
+DEFAULT: dict[str, Any] = {
+    "base_firewall_control": ["192.0.2.11"],
+    "base_firewall_nodes": ["192.0.2.0/24", "10.246.0.0/16"],
+    "base_firewall_admins": ["198.51.100.0/24", "2001:db8::/64"],
+    "base_firewall_open": [
+        {"port": "10250", "from": "nodes", "why": "kubelet"},
+        {"port": "2379-2380", "from": "control", "why": "etcd"},
+    ],
+    "ansible_facts": {"distribution": "Debian"},
+}
+USERS = [
+    {"name": "ops", "keys": ["ssh-ed25519 AAAA ops"], "sudo": True},
+    {"name": "watch", "keys": ["ssh-ed25519 AAAA watch"]},
+    {"name": "left", "sudo": True, "state": "absent"},
+]
+ALTERNATIVE = DEFAULT | {
+    "ansible_facts": {"distribution": "Ubuntu"},
+    "ansible_port": 2222,
+    "base_users": USERS,
+    "base_time_servers": ["192.0.2.53"],
+    "base_sysctls": {"kernel.kptr_restrict": 1},
+    "base_upgrades_blocked": ["kube"],
+    "base_firewall_open": [],
+}
+Rendered = dict[str, str]
+
+
+def _render(folder: Path, inputs: dict[str, Any]) -> Rendered:
+    """All templates of the role, by name."""
+    templates = sorted(path.name for path in (ROLE / "templates").iterdir())
+    task = {
+        "ansible.builtin.template": {
+            "src": str(ROLE / "templates") + "/{{ item }}",
+            "dest": f"{folder}/" + "{{ item }}",
+        },
+        "loop": templates,
+    }
+    files = [str(ROLE / part / "main.yml") for part in ("defaults", "vars")]
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": files, "tasks": [task]}
+    (folder / "render.yml").write_text(yaml.safe_dump([play]))
+    (folder / "inputs.json").write_text(json.dumps(inputs))
+    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
+    command += ["--extra-vars", f"@{folder}/inputs.json", str(folder / "render.yml")]
+    variables = os.environ | {"ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [*command, "--extra-vars", f"ansible_python_interpreter={sys.executable}"],
+        env=variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: (folder / name).read_text() for name in templates}
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    return _render(tmp_path_factory.mktemp("default"), dict(DEFAULT))
+
+
+@pytest.fixture(scope="module")
+def alternative(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    return _render(tmp_path_factory.mktemp("alternative"), dict(ALTERNATIVE))
+
+
+def test_the_firewall_drops_what_it_does_not_name(default: Rendered) -> None:
+    rules = default["firewall.nft.j2"]
+
+    assert "policy drop;" in rules
+    assert 'ip saddr { 198.51.100.0/24 } tcp dport 22 accept comment "SSH"' in rules
+    assert 'ip6 saddr { 2001:db8::/64 } tcp dport 22 accept comment "SSH"' in rules
+    assert "ip saddr { 192.0.2.0/24, 10.246.0.0/16 } tcp dport 10250 accept" in rules
+    assert "ip saddr { 192.0.2.11 } tcp dport 2379-2380 accept" in rules
+    assert rules.count("tcp dport") == 4
+    assert "flush ruleset" not in rules
+
+
+def test_ssh_is_opened_where_ansible_enters(alternative: Rendered) -> None:
+    rules = [line for line in alternative["firewall.nft.j2"].splitlines() if "tcp dport" in line]
+
+    assert [line.split("tcp dport ")[1].split()[0] for line in rules] == ["2222", "2222"]
+
+
+def test_nobody_enters_with_a_password_or_as_root(default: Rendered) -> None:
+    lines = default["sshd.conf.j2"].splitlines()
+
+    assert "PermitRootLogin no" in lines
+    assert "PasswordAuthentication no" in lines
+    assert "KbdInteractiveAuthentication no" in lines
+
+
+def test_sudo_is_for_those_who_are_named_and_still_there(
+    default: Rendered, alternative: Rendered
+) -> None:
+    assert "NOPASSWD" not in default["sudoers.j2"]
+    rights = [line for line in alternative["sudoers.j2"].splitlines() if not line.startswith("#")]
+    assert rights == ["ops ALL=(ALL) NOPASSWD: ALL"]
+
+
+def test_the_kernel_has_what_the_kubelet_insists_on(default: Rendered) -> None:
+    # The kubelet does not start with other values, and sets none itself (protectKernelDefaults).
+    lines = default["sysctl.conf.j2"].splitlines()
+
+    for wanted in (
+        "vm.overcommit_memory = 1",
+        "vm.panic_on_oom = 0",
+        "kernel.panic = 10",
+        "kernel.panic_on_oops = 1",
+        "kernel.keys.root_maxkeys = 1000000",
+        "kernel.keys.root_maxbytes = 25000000",
+    ):
+        assert wanted in lines
+    assert "ip_forward" not in default["sysctl.conf.j2"]
+
+
+def test_a_team_says_which_settings_there_are(alternative: Rendered) -> None:
+    lines = alternative["sysctl.conf.j2"].splitlines()
+
+    assert [line for line in lines if not line.startswith("#")] == ["kernel.kptr_restrict = 1"]
+
+
+def test_only_security_updates_come_by_themselves_and_never_those_of_the_cluster(
+    default: Rendered, alternative: Rendered
+) -> None:
+    said = default["52modelyard.j2"]
+    assert "label=Debian-Security" in said
+    for name in ("containerd", "kube", "nvidia", "linux-image"):
+        assert f'"{name}";' in said
+    assert 'Automatic-Reboot "false"' in said
+    assert "origin=Ubuntu,archive=${distro_codename}-security" in alternative["52modelyard.j2"]
+    assert "Debian" not in alternative["52modelyard.j2"]
+
+
+def test_the_audit_watches_the_cluster_and_cannot_be_switched_off(default: Rendered) -> None:
+    rules = default["audit.rules.j2"].splitlines()
+
+    assert "-w /etc/kubernetes -p wa -k kubernetes" in rules
+    assert rules[-1] == "-e 2"
+
+
+def test_a_closed_network_asks_its_own_time_servers_only(
+    default: Rendered, alternative: Rendered
+) -> None:
+    assert "NTP" not in default["timesyncd.conf.j2"]
+    assert "NTP=192.0.2.53" in alternative["timesyncd.conf.j2"]
+    assert "FallbackNTP=\n" in alternative["timesyncd.conf.j2"]
+
+
+PREFLIGHT: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / "preflight.yml").read_text())
+SOUND = {"distribution": "Debian", "distribution_version": "12", "env": {}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "inputs", "expected"),
+    [
+        ({}, {}, ""),
+        ({"distribution": "Ubuntu", "distribution_version": "24.04"}, {}, ""),
+        ({"distribution": "Rocky", "distribution_version": "9"}, {}, "'Rocky 9'"),
+        ({"distribution_version": "11"}, {}, "'Debian 11'"),
+        ({}, {"base_sysctls": {"net.ipv4.ip_forward": 1}}, "the role kubernetes owns it"),
+        ({"env": {"SSH_CONNECTION": "198.51.100.7 50000 192.0.2.1 22"}}, {}, ""),
+        ({"env": {"SSH_CONNECTION": "203.0.113.7 50000 192.0.2.1 22"}}, {}, "203.0.113.7"),
+        ({}, {"base_users": [{"name": "ops", "state": "absent"}]}, "whom the list removes"),
+    ],
+    ids=["sound", "Ubuntu", "other", "old", "foreign setting", "inside", "outside", "own user"],
+)  # fmt: skip
+def test_what_the_role_could_not_do_safely_is_refused_first(
+    tmp_path: Path, facts: dict[str, Any], inputs: dict[str, Any], expected: str
+) -> None:
+    tasks = [task for task in PREFLIGHT if "refuse" in task]
+    assert len(tasks) == len(PREFLIGHT) - 1  # all but the one that asks the host
+    files = [str(ROLE / part / "main.yml") for part in ("defaults", "vars")]
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": files, "tasks": tasks}
+    (tmp_path / "refuse.yml").write_text(yaml.safe_dump([play]))
+    given = DEFAULT | {"ansible_user": "ops"} | inputs | {"ansible_facts": SOUND | facts}
+    (tmp_path / "inputs.json").write_text(json.dumps(given))
+    variables = os.environ | {"ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
+    command += ["--extra-vars", f"@{tmp_path}/inputs.json", str(tmp_path / "refuse.yml")]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == (2 if expected else 0), done.stdout + done.stderr
+    said = " ".join(done.stdout.split()).replace("''", "'")
+    assert expected in said
+    assert ("rule:" in said and "remedy:" in said) is bool(expected)
