@@ -1,6 +1,6 @@
 """The role base on a bare machine: a default and an alternative scenario, each run twice.
 
-The machine is a container, so kernel settings, audit, clock and firewall are written and not applied.
+The machine is a container: kernel settings, audit, clock and firewall are written, not applied.
 """
 
 import json

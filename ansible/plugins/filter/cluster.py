@@ -1,0 +1,47 @@
+"""What kubectl prints as JSON, in conditions: `TEXT | volumes_on(NODE)`, `TEXT | nodes_ready`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+HOSTNAME = "kubernetes.io/hostname"
+
+
+def volumes_on(listed: str, node: str) -> list[str]:
+    """Claims, or names, of volumes that can only be on one node, because they are on its disks."""
+    return sorted(
+        _name(volume)
+        for volume in json.loads(listed)["items"]
+        for term in _terms(volume)
+        for one in term.get("matchExpressions", [])
+        if one["key"] == HOSTNAME and one.get("values") == [node]
+    )
+
+
+def _terms(volume: dict[str, Any]) -> list[dict[str, Any]]:
+    required = volume["spec"].get("nodeAffinity", {}).get("required", {})
+    terms: list[dict[str, Any]] = required.get("nodeSelectorTerms", [])
+    return terms
+
+
+def _name(volume: dict[str, Any]) -> str:
+    claim = volume["spec"].get("claimRef")
+    return f"{claim['namespace']}/{claim['name']}" if claim else volume["metadata"]["name"]
+
+
+def nodes_ready(listed: str) -> list[str]:
+    """Names of nodes that are ready."""
+    return [
+        item["metadata"]["name"]
+        for item in json.loads(listed)["items"]
+        for one in item["status"]["conditions"]
+        if (one["type"], one["status"]) == ("Ready", "True")
+    ]
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """By name."""
+        return {"volumes_on": volumes_on, "nodes_ready": nodes_ready}

@@ -1,0 +1,113 @@
+"""What scale.yml and reset.yml refuse, and what they read, without a cluster."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra import places
+from tests.ansible.test_roles import _plugin
+
+ANSIBLE = places.REPOSITORY / "ansible"
+
+
+def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
+    """What a playbook says over the example `onprem`, whose hosts are this machine here."""
+    folder = tmp_path / "inventories" / "onprem"
+    folder.mkdir(parents=True)
+    facts = {"node_pod_subnet": "10.246.1.0/24", "node_pool": "control", "node_kind": "control"}
+    groups = {
+        "kubernetes": {"children": {"control_plane": None, "workers": None}},
+        "control_plane": {"hosts": {"control-1": {"node_address": "192.0.2.1", **facts}}},
+        "workers": {"hosts": {"cpu-1": {"node_address": "192.0.2.2", **facts}}},
+    }
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups, "vars": here}}))
+    command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(folder)]
+    command += ["--extra-vars", "ansible_become=false", "--check"]
+    variables = os.environ | {
+        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "LC_ALL": "C.UTF-8",
+    }
+    done = subprocess.run(
+        [*command, *arguments, str(ANSIBLE / "playbooks" / f"{playbook}.yml")],
+        env=variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return done.returncode, " ".join(done.stdout.split()).replace("''", "'")
+
+
+@pytest.mark.parametrize(
+    ("playbook", "arguments", "expected"),
+    [
+        ("scale", (), "not set, not set"),
+        ("scale", ("scale_add=cpu-1", "scale_remove=cpu-1"), "cpu-1, cpu-1"),
+        ("scale", ("scale_remove=cpu-9",), "none of the group workers"),
+        ("scale", ("scale_remove=control-1",), "none of the group workers"),
+        ("reset", (), "Add -e reset_environment=onprem"),
+        ("reset", ("reset_environment=test",), "whose cluster would be destroyed"),
+        ("reset", ("reset_environment=onprem",), "Set it to false in Pulumi.onprem.yaml"),
+    ],
+    ids=["nothing", "both", "unknown", "control plane", "not named", "another", "protected"],
+)  # fmt: skip
+def test_a_run_that_nobody_can_mean_is_refused_before_anything_is_done(
+    tmp_path: Path, playbook: str, arguments: tuple[str, ...], expected: str
+) -> None:
+    extra = [part for one in arguments for part in ("--extra-vars", one)]
+
+    code, said = _refused(tmp_path, playbook, *extra)
+
+    assert code == 2
+    assert expected in said
+    assert "remedy:" in said
+    assert "changed=1" not in said
+
+
+def _volume(name: str, claim: str, *nodes: str, key: str = "kubernetes.io/hostname") -> object:
+    expression = {"key": key, "operator": "In", "values": list(nodes)}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+    spec = {"nodeAffinity": affinity, "claimRef": {"namespace": "platform", "name": claim}}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def test_volumes_on_a_nodes_disks_are_those_that_can_be_nowhere_else() -> None:
+    unbound = {"metadata": {"name": "everywhere"}, "spec": {}}
+    listed = json.dumps(
+        {
+            "items": [
+                _volume("a", "registry", "cpu-1"),
+                _volume("b", "metrics", "cpu-2"),
+                _volume("c", "shared", "cpu-1", "cpu-2"),
+                _volume("d", "zone", "cpu-1", key="topology.kubernetes.io/zone"),
+                unbound,
+            ]
+        }
+    )
+
+    assert _plugin("filter/cluster.py").volumes_on(listed, "cpu-1") == ["platform/registry"]
+
+
+def test_a_node_is_ready_when_the_api_server_says_so() -> None:
+    items = [
+        {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": said}]}}
+        for name, said in (("cpu-1", "True"), ("cpu-2", "Unknown"))
+    ]
+
+    assert _plugin("filter/cluster.py").nodes_ready(json.dumps({"items": items})) == ["cpu-1"]
+
+
+def test_networks_are_told_apart_by_family_and_hold_their_addresses() -> None:
+    module = _plugin("filter/networks.py")
+
+    assert module.by_family(["192.0.2.0/24", "2001:db8::/64"]) == {
+        "ip": ["192.0.2.0/24"],
+        "ip6": ["2001:db8::/64"],
+    }
+    assert module.in_network("192.0.2.7", ["198.51.100.0/24", "192.0.2.0/24"])
+    assert not module.in_network("192.0.3.7", ["192.0.2.0/24"])
+    with pytest.raises(ValueError, match="host bits"):
+        module.by_family(["192.0.2.7/24"])

@@ -1,0 +1,140 @@
+"""A node is taken away within the budgets of what runs on it, and added again."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from ci.pipeline import hosts, playbook
+from ci.report import silent
+from infra import contract
+from infra.environment import Environment
+from infra.refusal import Refusal
+from tests.hosts import outcomes
+from tests.hosts.conftest import Kubectl
+
+pytestmark = pytest.mark.hosts
+NAMESPACE = "scale-test"
+NODES = ("control-1", "cpu-1", "gpu-1")
+
+
+def _scale(env: Environment, *variables: str) -> list[str]:
+    extra = [part for one in variables for part in ("--extra-vars", one)]
+    return playbook.run(env, "scale", silent, *extra).changes
+
+
+def _guarded(image: str) -> list[dict[str, Any]]:
+    """A pod on gpu-1 that a budget lets nobody evict."""
+    labels = {"app": "guarded"}
+    meta = {"name": "guarded", "namespace": NAMESPACE, "labels": labels}
+    container = {
+        "name": "guarded",
+        "image": image,
+        "command": ["sleep", "600"],
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "16Mi"},
+            "limits": {"memory": "64Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    spec = {
+        "nodeName": "gpu-1",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    budget = {"minAvailable": 1, "selector": {"matchLabels": labels}}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": meta,
+            "spec": budget,
+        },
+    ]
+
+
+@pytest.fixture
+def guarded(env: Environment, kubectl: Kubectl) -> Iterator[None]:
+    image = contract.load(env).images["modelyard/shell"].pinned
+    kubectl("create", "namespace", NAMESPACE)
+    for document in _guarded(image):
+        kubectl("apply", "--filename", "-", text=json.dumps(document))
+    kubectl(
+        *("wait", "--namespace", NAMESPACE, "--for=condition=Ready", "--timeout=120s"),
+        "pod/guarded",
+        plain=True,
+    )
+    yield
+    kubectl("delete", "namespace", NAMESPACE, plain=True)
+
+
+def test_a_node_whose_volumes_would_be_lost_is_not_taken_away(
+    env: Environment, kubectl: Kubectl
+) -> None:
+    before = kubectl("get", "node", "cpu-1")["spec"].get("unschedulable")
+
+    with pytest.raises(Refusal, match="lie on its disks"):
+        _scale(env, "scale_remove=cpu-1")
+
+    assert kubectl("get", "node", "cpu-1")["spec"].get("unschedulable") == before
+
+
+def test_a_budget_keeps_a_node_and_the_node_stays_as_it_was(
+    env: Environment, kubectl: Kubectl, guarded: None
+) -> None:
+    with pytest.raises(playbook.PlaybookError, match="disruption budget"):
+        _scale(env, "scale_remove=gpu-1", "scale_patience=15", "scale_lose_volumes=true")
+
+    node = kubectl("get", "node", "gpu-1")
+    assert "unschedulable" not in node["spec"]
+    pod = kubectl("get", "pod", "guarded", "--namespace", NAMESPACE)
+    assert pod["status"]["phase"] == "Running"
+
+
+def test_a_node_goes_and_comes_back_and_a_second_run_changes_nothing(
+    env: Environment, kubectl: Kubectl, reach: Callable[[str], Host]
+) -> None:
+    _scale(env, "scale_remove=gpu-1", "scale_lose_volumes=true")
+
+    names = {item["metadata"]["name"] for item in kubectl("get", "nodes")["items"]}
+    assert names == {"control-1", "cpu-1"}
+    gpu = reach("gpu-1")
+    assert not gpu.service("kubelet.service").is_running
+    assert not gpu.file("/etc/kubernetes/kubelet.conf").exists
+    assert "10.245.2.0/24" not in outcomes.said(reach("cpu-1"), "ip -4 route")
+    assert _scale(env, "scale_remove=gpu-1") == []
+
+    _scale(env, "scale_add=gpu-1")
+
+    for role in ("joined", "kubelet_certificate", "pod_network"):
+        outcomes.CHECKS[role](gpu, env, "gpu-1")
+    outcomes.pod_network(reach("cpu-1"), env, "cpu-1")
+    labels, taints = outcomes.labels(kubectl, env, "gpu-1")
+    assert labels["modelyard.dev/pool"] == "gpu"
+    assert taints == ["nvidia.com/gpu=present:NoSchedule"]
+    assert _scale(env, "scale_add=gpu-1") == []
+    assert hosts.agrees(env)
+
+
+def test_a_rehearsal_of_a_reset_goes_to_the_end_and_changes_nothing(
+    env: Environment, kubectl: Kubectl
+) -> None:
+    changes = playbook.run(
+        env, "reset", silent, "--check", "--extra-vars", f"reset_environment={env.name}"
+    ).changes
+
+    assert {f"{node}: Stop what belongs to a node" for node in NODES} <= set(changes)
+    assert len(kubectl("get", "nodes")["items"]) == 3
+    assert hosts.agrees(env)
