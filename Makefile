@@ -4,7 +4,7 @@ KEY := $(shell cat requirements-setup.lock requirements.lock pyproject.toml | sh
 STAMP := .venv/.setup-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check test test-faults preview clean
+.PHONY: help setup up down check test test-faults test-hosts preview clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -38,6 +38,9 @@ test: setup ## all of CI: check, then environment `test` with everything on it
 
 test-faults: setup ## bad luck, all of it: kills, full disks, no network (docs/faults.md)
 	@ci/test-faults.sh
+
+test-hosts: setup ## all that is tested on hosts, also what takes minutes (docs/hosts.md)
+	@ci/test-hosts.sh
 
 ENV ?= dev
 preview: setup ## what a change would do to ENV (dev), as Markdown in previews/; OFFLINE=--offline asks nobody

@@ -27,8 +27,11 @@ ORDER = (
     # They take the cores that tests of API servers have by then left (ci/test.sh).
     "hosts/test_containers.py",
     "hosts/test_network.py",
+    "hosts/test_validate.py",
     "hosts/test_outcomes.py",
     "hosts/test_repair.py",
+    "hosts/test_base.py",
+    "hosts/test_scale.py",
 )
 
 

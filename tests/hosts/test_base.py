@@ -23,7 +23,7 @@ from infra import places
 from infra.environment import Environment
 from tests.hosts import outcomes
 
-pytestmark = pytest.mark.hosts
+pytestmark = pytest.mark.scenarios
 ANSIBLE = places.REPOSITORY / "ansible"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl {}"
 SHARED = {

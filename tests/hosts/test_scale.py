@@ -15,7 +15,7 @@ from infra.refusal import Refusal
 from tests.hosts import outcomes
 from tests.hosts.conftest import Kubectl
 
-pytestmark = pytest.mark.hosts
+pytestmark = pytest.mark.scenarios
 NAMESPACE = "scale-test"
 NODES = ("control-1", "cpu-1", "gpu-1")
 
