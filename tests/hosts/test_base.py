@@ -25,7 +25,7 @@ from tests.hosts import outcomes
 
 pytestmark = pytest.mark.scenarios
 ANSIBLE = places.REPOSITORY / "ansible"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl {}"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJUBsfriAuA+UPEwQ0fLJuUSFMwZZfNIBRcJ7KKL/zGQ {}"
 SHARED = {
     "base_firewall_control": ["192.0.2.11"],
     "base_firewall_nodes": ["192.0.2.0/24"],
