@@ -8,7 +8,7 @@ from ci.pipeline import playbook
 from ci.pipeline.steps import Steps
 from ci.yard import arguments, say
 from ci.yard.progress import Progress
-from infra import environment, places
+from infra import contract, environment, places
 from infra.hosts import validation
 from infra.hosts.findings import State
 from infra.refusal import Refusal
@@ -26,6 +26,13 @@ def command(
         rule = "only a cluster of hosts has hosts to look at"
         raise Refusal(
             "cluster.substrate", loaded.cluster.substrate, rule, f"Try: yard status {env}."
+        )
+    if not contract.path(env).is_file():
+        raise Refusal(
+            f"environment {env}",
+            "not up",
+            "only hosts that were brought up from this machine can be looked at",
+            f"Run `.venv/bin/yard up {env}` first.",
         )
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"validate-{env}.json")
