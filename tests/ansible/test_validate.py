@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ci.pipeline import playbook
 from ci.yard.main import app
-from infra import places
+from infra import contract, places
 from tests.ansible.test_roles import _plugin
 
 ANSIBLE = places.REPOSITORY / "ansible"
@@ -98,8 +98,11 @@ def test_plain_ansible_prints_the_table_and_exits_with_2_when_something_is_broke
 
 @pytest.mark.parametrize(("state", "code"), [("well", 0), ("degraded", 1), ("broken", 2)])
 def test_yard_exits_with_the_number_of_the_state(
-    monkeypatch: pytest.MonkeyPatch, state: str, code: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, code: int
 ) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    contract.path("local").parent.mkdir(parents=True)
+    contract.path("local").touch()
     document = {"environment": "local", "state": state, "hosts": [], "findings": []}
     outcome = playbook.Outcome(document=document)
     monkeypatch.setattr(playbook, "run", lambda *_: outcome)
