@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from ci import procfs
 from ci.pipeline.events import StackError
 from infra import places
 from infra.environment import Environment
@@ -79,7 +80,7 @@ class Folder:
             f"**/{project}/{self._env.name}/*.json"
         ):
             holder = _holder(path)
-            if holder is not None and Path(f"/proc/{holder}").exists():
+            if holder is not None:
                 raise StackError(
                     f"Another pulumi works on the stack {project} (process {holder}). Wait until "
                     "it is done, or stop it, and run this command again."
@@ -136,7 +137,7 @@ def _holder(lock: Path) -> int | None:
     """The process that wrote a lock, if it still is a `pulumi`."""
     try:
         pid = int(json.loads(lock.read_text())["pid"])
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError):
         return None
-    return pid if name == "pulumi" else None
+    stat = procfs.stat(pid)
+    return pid if stat and stat.name == "pulumi" else None

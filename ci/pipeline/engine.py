@@ -23,6 +23,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from ci import procfs
 from ci.pipeline import survivors
 from ci.report import Report
 from ci.toolchain import debian
@@ -296,7 +297,8 @@ def _unmount(point: str) -> None:
 
 
 def _record(pid: int) -> None:
-    RECORD.write_text(json.dumps({"pid": pid, "born": _born(pid)}) + "\n")
+    if stat := procfs.stat(pid):
+        RECORD.write_text(json.dumps({"pid": pid, "born": stat.born}) + "\n")
 
 
 def _ours() -> int | None:
@@ -306,23 +308,15 @@ def _ours() -> int | None:
     except (FileNotFoundError, ValueError):
         return None
     pid = int(record["pid"])
-    return pid if _program(pid) == "dockerd" and _born(pid) == record["born"] else None
+    stat = procfs.stat(pid)
+    same = stat and stat.name == "dockerd" and stat.state != "Z" and stat.born == record["born"]
+    return pid if same else None
 
 
 def _program(pid: int) -> str | None:
     """Name of a living process; a zombie counts as gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    name, state = fields[fields.index("(") + 1 : fields.rindex(")")], fields[fields.rindex(")") + 2]
-    return None if state == "Z" else name
-
-
-def _born(pid: int) -> int:
-    """Start time of a process in clock ticks since boot: it tells a reused number apart."""
-    fields = Path(f"/proc/{pid}/stat").read_text()
-    return int(fields[fields.rindex(")") + 2 :].split()[19])
+    stat = procfs.stat(pid)
+    return stat.name if stat and stat.state != "Z" else None
 
 
 def _run(command: list[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ci import procfs
 from infra import places
 
 VARIABLE = "MODELYARD_RUN"
@@ -70,7 +71,7 @@ def end(environment: str) -> list[int]:
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + PATIENCE_S
-    while left := [process for process in found if _lives(process)]:
+    while left := [process for process in found if procfs.lives(process)]:
         if time.monotonic() > deadline:
             raise SurvivorError(
                 f"Of a killed run on {environment} these processes do not end: {left}. Look at"
@@ -85,26 +86,6 @@ def _lineage(process: int) -> set[int]:
     found: set[int] = set()
     while process > 0 and process not in found:
         found.add(process)
-        process = _parent(process)
+        stat = procfs.stat(process)
+        process = stat.parent if stat else 0
     return found
-
-
-def _parent(process: int) -> int:
-    try:
-        return int(_fields(process)[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def _lives(process: int) -> bool:
-    """Whether it still runs; one that only waits for its parent to notice does not."""
-    try:
-        return _fields(process)[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _fields(process: int) -> list[str]:
-    """State, parent and the rest of a process's stat line, behind the name."""
-    text = Path(f"/proc/{process}/stat").read_text()
-    return text[text.rindex(")") + 2 :].split()

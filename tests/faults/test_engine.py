@@ -6,11 +6,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ci import procfs
 from ci.pipeline import engine
 from infra import places
 from tests.faults.terminal import Watched
@@ -37,13 +37,6 @@ def daemon() -> int:
     return int(json.loads(engine.RECORD.read_text())["pid"])
 
 
-def gone(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
-
-
 @pytest.fixture
 def body(example: dict[str, Any]) -> dict[str, Any]:
     return {"images": example["images"][:1]}
@@ -63,10 +56,10 @@ def test_an_engine_that_died_is_replaced_whatever_it_left_behind(
     nodes = [machine.first_process(node.name) for node in house.environment.nodes()]
     died = daemon()
     os.kill(died, signal.SIGKILL)
-    until("it is gone", lambda: gone(died))
+    until("it is gone", lambda: not procfs.lives(died))
     assert engine.answers() is None
     # The worst of what it leaves: half-dead containers, and its number with another program.
-    assert all(not gone(process) for process in nodes)
+    assert all(procfs.lives(process) for process in nodes)
     for path in engine.PID_FILES:
         path.write_text(str(somebody))
 
@@ -96,7 +89,7 @@ def test_after_the_machine_was_started_again_up_brings_all_back(
     house: House, machine: Machine, kubernetes: Kubernetes, body: dict[str, Any]
 ) -> None:
     """As a restart leaves it: no engine, no container's process, nothing in /run."""
-    if not gone(daemon()):
+    if procfs.lives(daemon()):
         stop(daemon())
     engine.RECORD.unlink()
     for path in engine.PID_FILES:
@@ -127,4 +120,4 @@ def test_after_the_machine_was_started_again_up_brings_all_back(
 def stop(process: int) -> None:
     """End the engine in good order; its containers end with it."""
     os.kill(process, signal.SIGTERM)
-    until("the engine is gone", lambda: gone(process), seconds=120)
+    until("the engine is gone", lambda: not procfs.lives(process), seconds=120)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import procfs
 from ci.pipeline import lock, survivors
 from infra import places
 
@@ -47,23 +48,16 @@ def stray() -> Iterator[int]:
         return
 
 
-def lives(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 def test_what_outlived_a_killed_run_is_gone_when_the_next_one_begins(stray: int) -> None:
-    assert lives(stray)
+    assert procfs.lives(stray)
 
     with lock.hold(ENVIRONMENT):
-        assert not lives(stray)
+        assert not procfs.lives(stray)
 
 
 def test_what_works_on_another_environment_is_let_live(stray: int) -> None:
     with lock.hold("another"):
-        assert lives(stray)
+        assert procfs.lives(stray)
 
 
 def test_what_works_on_an_environment_of_the_same_name_elsewhere_is_let_live(
@@ -72,7 +66,7 @@ def test_what_works_on_an_environment_of_the_same_name_elsewhere_is_let_live(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
 
     with lock.hold(ENVIRONMENT):
-        assert lives(stray)
+        assert procfs.lives(stray)
 
 
 def test_a_run_does_not_end_itself_where_it_was_started_by_a_marked_program() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import procfs
 from ci.report import silent
 from ci.toolchain import gobuild, manifest, store
 from infra import refusal
@@ -76,7 +77,7 @@ def test_a_build_that_was_killed_is_completed_by_the_next_run(cache: Path, wrapp
     assert builders
     assert store.find("tiny", family.key(wrapper)) is None
     for builder in builders:  # they end by themselves: nothing of the killed run goes on
-        while Path(f"/proc/{builder}/cwd").exists() and _alive(builder):
+        while procfs.lives(builder):
             os.sched_yield()
 
     entry = gobuild.ensure("tiny", family, silent, wrapper)
@@ -85,14 +86,6 @@ def test_a_build_that_was_killed_is_completed_by_the_next_run(cache: Path, wrapp
     assert ran.stderr == "v1.2.3"
     assert entry.file("share/notes.txt").read_text() == "kept\n"
     assert [path.name for path in (cache / "tools").iterdir() if path.is_dir()] == [entry.path.name]
-
-
-def _alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state not in {"Z", "X"}
 
 
 def test_a_build_that_does_not_compile_says_what_the_compiler_said(

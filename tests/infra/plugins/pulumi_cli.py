@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ci import procfs
 from ci.pipeline import backend, plugins, workplace
 from infra import places
 
@@ -193,16 +194,11 @@ class Running:
 
     def children(self, name: str) -> list[int]:
         """Process ids of plugins that this command started, by a part of their command line."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = int(path.read_text().rpartition(")")[2].split()[1])
-                line = (path.parent / "cmdline").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if parent == self.process.pid and name in line:
-                found.append(int(path.parent.name))
-        return found
+        return [
+            process
+            for process, stat in procfs.every().items()
+            if stat.parent == self.process.pid and name in procfs.command(process)
+        ]
 
     def kill(self) -> None:
         """Kill the engine, not its plugins, as the kernel does when memory is short."""
