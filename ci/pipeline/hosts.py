@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ci.pipeline import engine, node_probe, playbook, ports, watchers
+from ci.pipeline import engine, files, node_probe, playbook, ports, watchers
 from ci.report import Report, silent
 from ci.toolchain import debian, images, provide, store, supply
 from ci.toolchain.images import Archive
@@ -174,10 +174,7 @@ def _write_contract(env: Environment, archives: Mapping[str, Archive]) -> None:
             "crds": provide.definitions(supply.resolve(env)),
         }
     )
-    path = contract.path(env.name)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(document.model_dump_json(indent=1) + "\n")
-    fresh.replace(path)
+    files.write(contract.path(env.name), document.model_dump_json(indent=1) + "\n", 0o644)
 
 
 def _folder(env: Environment) -> Path:
