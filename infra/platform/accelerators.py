@@ -6,8 +6,6 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     EnvVarArgs,
-    EnvVarSourceArgs,
-    ObjectFieldSelectorArgs,
     TolerationArgs,
     VolumeMountArgs,
 )
@@ -52,16 +50,13 @@ class Accelerators(pulumi.ComponentResource):
 
 
 def _container(contract: Contract, pool: Pool) -> ContainerArgs:
-    node = EnvVarSourceArgs(
-        field_ref=ObjectFieldSelectorArgs(api_version="v1", field_path="spec.nodeName")
-    )
     return ContainerArgs(
         name=spaces.DEVICE_PLUGIN,
         image=known.image(contract, "modelyard/gpu-device-plugin"),
         image_pull_policy="IfNotPresent",
         env=[
             EnvVarArgs(name="MODELYARD_GPUS", value=str(pool.gpus_per_node)),
-            EnvVarArgs(name="MODELYARD_NODE", value_from=node),
+            node_daemons.own_node("MODELYARD_NODE"),
         ],
         resources=pods.resources("10m", "48Mi", cpu_limit="500m", memory_limit="128Mi"),
         # Root: the kubelet's folder of sockets is root's, and nobody else may write there.

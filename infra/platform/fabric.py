@@ -6,7 +6,6 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     SecurityContextArgs,
-    TolerationArgs,
     VolumeMountArgs,
 )
 
@@ -46,8 +45,6 @@ class Fabric(pulumi.ComponentResource):
                         node_daemons.folder("sockets", node_daemons.SOCKETS),
                         node_daemons.folder("adapters", _ADAPTERS),
                     ],
-                    # On every node of the pool, whatever else guards it.
-                    tolerations=[TolerationArgs(operator="Exists")],
                     host_network=True,
                     opts=pulumi.ResourceOptions(parent=self),
                 )

@@ -14,7 +14,6 @@ from pulumi_kubernetes.core.v1 import (
     ContainerPortArgs,
     EnvVarArgs,
     ServiceAccount,
-    TolerationArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
@@ -117,8 +116,6 @@ class GpuNodes(pulumi.ComponentResource):
             account=account,
             container=container,
             volumes=volumes,
-            # On every node of the pool, whatever else guards it.
-            tolerations=[TolerationArgs(operator="Exists")],
             annotations=annotations,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -5,11 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
-    EnvVarArgs,
-    EnvVarSourceArgs,
-    ObjectFieldSelectorArgs,
     ServiceAccount,
-    TolerationArgs,
     VolumeMountArgs,
 )
 
@@ -53,8 +49,6 @@ class NeuronNodes(pulumi.ComponentResource):
                         node_daemons.folder("sockets", node_daemons.SOCKETS),
                         node_daemons.folder("run", _RUN),
                     ],
-                    # On every node of the pool, whatever else guards it.
-                    tolerations=[TolerationArgs(operator="Exists")],
                     calls_api=True,
                     opts=pulumi.ResourceOptions(parent=self, depends_on=[rights]),
                 )
@@ -79,14 +73,11 @@ class NeuronNodes(pulumi.ComponentResource):
 
 
 def _container(contract: Contract) -> ContainerArgs:
-    node = EnvVarSourceArgs(
-        field_ref=ObjectFieldSelectorArgs(api_version="v1", field_path="spec.nodeName")
-    )
     return ContainerArgs(
         name=spaces.NEURON_PLUGIN,
         image=known.image(contract, f"modelyard/{spaces.NEURON_PLUGIN}"),
         image_pull_policy="IfNotPresent",
-        env=[EnvVarArgs(name="NODE_NAME", value_from=node)],
+        env=[node_daemons.own_node("NODE_NAME")],
         resources=pods.resources("10m", "64Mi", cpu_limit="500m", memory_limit="256Mi"),
         # Root: the kubelet's folder of sockets is root's.
         security_context=pods.locked(user=0),

@@ -6,7 +6,10 @@ import pulumi
 from pulumi_kubernetes.apps.v1 import DaemonSet, DaemonSetSpecArgs
 from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
+    EnvVarArgs,
+    EnvVarSourceArgs,
     HostPathVolumeSourceArgs,
+    ObjectFieldSelectorArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
     PodTemplateSpecArgs,
@@ -34,7 +37,10 @@ class NodeDaemon:
     account: ServiceAccount
     container: ContainerArgs
     volumes: list[VolumeArgs]
-    tolerations: list[TolerationArgs] | None
+    tolerations: list[TolerationArgs] | None = field(
+        default_factory=lambda: [TolerationArgs(operator="Exists")]
+    )
+    """Unless told otherwise it runs on every node of the pool, whatever guards that."""
     annotations: dict[str, str] | None = None
     """Of the pod: another value replaces it."""
     calls_api: bool = False
@@ -77,6 +83,12 @@ def install(name: str, daemon: NodeDaemon) -> None:
         ),
         opts=daemon.opts,
     )
+
+
+def own_node(variable: str) -> EnvVarArgs:
+    """Tells a container the name of the node it runs on."""
+    field_ref = ObjectFieldSelectorArgs(api_version="v1", field_path="spec.nodeName")
+    return EnvVarArgs(name=variable, value_from=EnvVarSourceArgs(field_ref=field_ref))
 
 
 def folder(name: str, path: str) -> VolumeArgs:
