@@ -1,29 +1,25 @@
 #!/usr/bin/env bash
-# `make test`: all of CI on one machine. Brings environment `test` up, drives it, takes it away,
-# also when something failed or was interrupted; then keeps the logs and shows their tails.
+# `make test`: all of CI on one machine. Brings environment `test` up, drives it, takes it away; where
+# something failed, keeps the logs and shows their tails.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-export PATH="$PWD/.venv/bin:$PATH"
+. "$(dirname "$0")/alone.sh"
 
 kept="${XDG_CACHE_HOME:-$HOME/.cache}/modelyard/logs/test"
 said="$(mktemp -d)"
-started=$SECONDS
 
-finish() {
-  local code=$?
-  trap - EXIT
+before_down() {
   [ -z "${running:-}" ] || kill -- "-$running" 2>/dev/null || true
-  if [ "$code" -ne 0 ] && [ -d "$state/logs" ]; then
+  if [ "$1" -ne 0 ] && [ -d "$state/logs" ]; then
     rm -rf "$kept" && mkdir -p "$kept" && cp -r "$state/logs/." "$kept/"
     tail -n 40 "$kept"/*
     echo "test: the logs are kept in $kept"
   fi
-  yard down test || code=1
+}
+
+after_down() {
   # The closing lines of pytest once more, after everything that was cleaned up.
   tail -qn 1 "$said"/* 2>/dev/null || true
   rm -rf "$said"
-  echo "test: $([ "$code" -eq 0 ] && echo passed || echo FAILED) after $(((SECONDS - started) / 60)) min"
-  exit "$code"
 }
 
 # Whatever needs no environment runs beside it: each alone leaves cores idle. It is shown when it is
@@ -41,10 +37,6 @@ finished() {
   return "$code"
 }
 
-. ci/alone.sh
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 beside 1-check ci/check.sh
 # What an earlier run left that was killed, or whose machine went down.
 yard down test --take
