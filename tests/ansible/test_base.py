@@ -1,8 +1,6 @@
 """What the role base writes, rendered without a host; what it does on one: tests/hosts."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import places
+from tests.ansible import command
+from tests.ansible.command import ANSIBLE
 
-ANSIBLE = places.REPOSITORY / "ansible"
 ROLE = ANSIBLE / "roles" / "base"
 DEFAULT: dict[str, Any] = {
     "base_firewall_control": ["192.0.2.11"],
@@ -58,13 +56,10 @@ def _render(folder: Path, inputs: dict[str, Any]) -> Rendered:
     play = {"hosts": "localhost", "gather_facts": False, "vars_files": files, "tasks": [task]}
     (folder / "render.yml").write_text(yaml.safe_dump([play]))
     (folder / "inputs.json").write_text(json.dumps(inputs))
-    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
-    command += ["--extra-vars", f"@{folder}/inputs.json", str(folder / "render.yml")]
-    variables = os.environ | {"ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(
-        [*command, "--extra-vars", f"ansible_python_interpreter={sys.executable}"],
-        env=variables, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = command.run(
+        *("playbook", "--connection", "local", "--extra-vars", f"@{folder}/inputs.json"),
+        *("--extra-vars", f"ansible_python_interpreter={sys.executable}", folder / "render.yml"),
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rendered: Rendered = json.loads((folder / "rendered.json").read_text())
     return rendered
@@ -211,14 +206,11 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> str:
     for values in hosts.values():
         del values["ansible_facts"]
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
-    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
-    command += ["--inventory", str(folder / "hosts.yml"), str(folder / "refuse.yml")]
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
-        "LC_ALL": "C.UTF-8",
-    }
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    done = command.run(
+        *("playbook", "--connection", "local", "--inventory", folder / "hosts.yml"),
+        folder / "refuse.yml",
+        ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+    )
     assert done.returncode == 2, done.stdout + done.stderr
     return done.stdout
 

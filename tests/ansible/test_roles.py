@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import environment, places
+from infra import environment
+from tests.ansible import command
+from tests.ansible.command import ANSIBLE
 
-ANSIBLE = places.REPOSITORY / "ansible"
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
 OF_CONTAINERS = ("local", "test")
 
@@ -75,16 +76,13 @@ def test_an_inventory_of_containers_lists_exactly_the_nodes_of_its_environment(
     )
 
 
-def _variables(inventory: str, tmp_path: Path, **more: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "ansible", "inventory", "--list", "--playbook-dir"]
-    command += [str(ANSIBLE / "playbooks"), "--inventory", str(ANSIBLE / "inventories" / inventory)]
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "XDG_STATE_HOME": str(tmp_path),
-        "LC_ALL": "C.UTF-8",
+def _variables(inventory: str, tmp_path: Path, **more: Any) -> dict[str, Any]:
+    more = {"XDG_STATE_HOME": tmp_path, **more}
+    done = command.run(
+        *("inventory", "--list", "--playbook-dir", ANSIBLE / "playbooks"),
+        *("--inventory", ANSIBLE / "inventories" / inventory),
         **more,
-    }
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    )
     assert done.returncode == 0, done.stderr
     # Ansible marks text that it must not take for a template.
     document = json.loads(done.stdout, object_hook=lambda one: one.get("__ansible_unsafe", one))
@@ -165,16 +163,14 @@ def _playbook(tmp_path: Path, descriptor: int) -> "subprocess.Popen[bytes]":
         for number in (1, 2, 3)
     ]
     path.write_text(yaml.safe_dump([{"hosts": "localhost", "name": "Sleep", "tasks": tasks}]))
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "ANSIBLE_CALLBACKS_ENABLED": "progress",
-        "MODELYARD_PROGRESS_FD": str(descriptor),
-        "LC_ALL": "C.UTF-8",
-    }
-    command = [sys.executable, "-m", "ansible", "playbook", "--connection", "local"]
-    command += ["--extra-vars", f"ansible_python_interpreter={sys.executable}", str(path)]
+    here = f"ansible_python_interpreter={sys.executable}"
     return subprocess.Popen(
-        command, env=variables, pass_fds=[descriptor], stdout=subprocess.DEVNULL
+        command.line("playbook", "--connection", "local", "--extra-vars", here, path),
+        env=command.variables(
+            ANSIBLE_CALLBACKS_ENABLED="progress", MODELYARD_PROGRESS_FD=descriptor
+        ),
+        pass_fds=[descriptor],
+        stdout=subprocess.DEVNULL,
     )
 
 

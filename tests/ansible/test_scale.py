@@ -1,18 +1,15 @@
 """What scale.yml and reset.yml refuse, and what they read, without a cluster."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from infra import places
+from tests.ansible import command
+from tests.ansible.command import ANSIBLE
 from tests.ansible.test_roles import _plugin
-
-ANSIBLE = places.REPOSITORY / "ansible"
 
 
 def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
@@ -27,17 +24,11 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
     }
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups, "vars": here}}))
-    command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(folder)]
-    command += ["--extra-vars", "ansible_become=false", "--check"]
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "LC_ALL": "C.UTF-8",
-    }
-    done = subprocess.run(
-        [*command, *arguments, str(ANSIBLE / "playbooks" / f"{playbook}.yml")],
-        env=variables, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = command.run(
+        *("playbook", "--inventory", folder, "--extra-vars", "ansible_become=false", "--check"),
+        *(*arguments, ANSIBLE / "playbooks" / f"{playbook}.yml"),
+        XDG_STATE_HOME=tmp_path / "state",
+    )
     return done.returncode, " ".join(done.stdout.split()).replace("''", "'")
 
 

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from ci.pipeline import playbook
 from ci.yard.main import app
 from infra import contract, places
+from tests.ansible import command
+from tests.ansible.command import ANSIBLE
 from tests.ansible.test_roles import _plugin
-
-ANSIBLE = places.REPOSITORY / "ansible"
 
 
 def _node(kind: str, number: int, **more: object) -> dict[str, object]:
@@ -43,19 +43,15 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedP
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups, "vars": here}}))
     reader, writer = os.pipe()
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "ANSIBLE_CALLBACKS_ENABLED": "progress",
-        "MODELYARD_PROGRESS_FD": str(writer),
-        "XDG_STATE_HOME": str(folder / "state"),
-        "LC_ALL": "C.UTF-8",
-    }
-    command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(folder)]
     # This machine need not let a test become root: the test only looks.
-    done = subprocess.run(
-        [*command, "--extra-vars", "ansible_become=false", str(ANSIBLE / "playbooks/validate.yml")],
-        env=variables, pass_fds=[writer], capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    done = command.run(
+        *("playbook", "--inventory", folder, "--extra-vars", "ansible_become=false"),
+        ANSIBLE / "playbooks/validate.yml",
+        descriptors=[writer],
+        ANSIBLE_CALLBACKS_ENABLED="progress",
+        MODELYARD_PROGRESS_FD=writer,
+        XDG_STATE_HOME=folder / "state",
+    )
     os.close(writer)
     with os.fdopen(reader) as lines:
         said = [json.loads(line) for line in lines]

@@ -15,7 +15,7 @@ from ci.pipeline import engine, node_probe
 from ci.toolchain import provide, supply
 from infra import environment, places
 from infra.environment import Environment
-from tests.hosts import outcomes
+from tests.hosts import machines, outcomes
 
 BARE = "modelyard-test-bare"
 
@@ -87,23 +87,5 @@ def kubectl(env: Environment) -> Kubectl:
 @pytest.fixture(scope="session")
 def bare(env: Environment, engine_client: docker.DockerClient) -> Iterator[Host]:
     """A node container on which no role but node_container ever ran."""
-    sample = engine_client.containers.get(node_probe.container_name(env, "gpu-1"))
-    settings = sample.attrs["HostConfig"]
-    made = engine_client.containers.run(
-        sample.attrs["Config"]["Image"],
-        name=BARE,
-        hostname=BARE,
-        detach=True,
-        cap_add=settings["CapAdd"],
-        cap_drop=settings["CapDrop"],
-        security_opt=settings["SecurityOpt"],
-        device_cgroup_rules=settings["DeviceCgroupRules"],
-        cgroupns=settings["CgroupnsMode"],
-        tmpfs=settings["Tmpfs"],
-        labels={engine.LABEL: env.name},
-        network_mode="none",
-    )
-    host = testinfra.get_host(f"docker://{BARE}")
-    host.run("systemctl is-system-running --wait")
-    yield host
-    made.remove(force=True, v=True)
+    with machines.bare(engine_client, env, BARE) as host:
+        yield host

@@ -3,49 +3,16 @@
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from infra import contract
 from infra.environment import Environment
+from tests.hosts import machines
 from tests.hosts.conftest import Kubectl
 
 pytestmark = pytest.mark.hosts
 NAMESPACE = "hosts-test"
-
-
-def _pod(image: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "asker", "namespace": NAMESPACE},
-        "spec": {
-            "nodeName": "cpu-1",
-            "restartPolicy": "Never",
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 65532,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "asker",
-                    "image": image,
-                    "command": ["sleep", "600"],
-                    "resources": {
-                        "requests": {"cpu": "10m", "memory": "16Mi"},
-                        "limits": {"memory": "64Mi"},
-                    },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                },
-            ],
-        },
-    }
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +20,8 @@ def asker(env: Environment, kubectl: Kubectl) -> Iterator[str]:
     """A pod on cpu-1; CoreDNS, which it asks, runs on another node or on its own."""
     image = contract.load(env).images["modelyard/shell"].pinned
     kubectl("create", "namespace", NAMESPACE)
-    kubectl("apply", "--filename", "-", text=json.dumps(_pod(image)))
+    pod = machines.sleeper("cpu-1", {"name": "asker", "namespace": NAMESPACE}, image)
+    kubectl("apply", "--filename", "-", text=json.dumps(pod))
     kubectl(
         "wait",
         "--namespace",
@@ -100,8 +68,8 @@ def test_a_host_pulls_from_the_environments_registry_and_trusts_it(
     env: Environment, kubectl: Kubectl
 ) -> None:
     """Without the pull account the registry refuses; it is reached by name and believed first."""
-    pod = _pod(f"registry.modelyard.internal/absent@sha256:{0:064}")
-    pod["metadata"] = {"name": "puller", "namespace": "default"}
+    absent = f"registry.modelyard.internal/absent@sha256:{0:064}"
+    pod = machines.sleeper("cpu-1", {"name": "puller", "namespace": "default"}, absent)
     kubectl("apply", "--filename", "-", text=json.dumps(pod))
     message = ""
     deadline = time.monotonic() + 60

@@ -12,7 +12,7 @@ from ci.report import silent
 from infra import contract
 from infra.environment import Environment
 from infra.refusal import Refusal
-from tests.hosts import outcomes
+from tests.hosts import machines, outcomes
 from tests.hosts.conftest import Kubectl
 
 pytestmark = pytest.mark.scenarios
@@ -29,33 +29,9 @@ def _guarded(image: str) -> list[dict[str, Any]]:
     """A pod on gpu-1 that a budget lets nobody evict."""
     labels = {"app": "guarded"}
     meta = {"name": "guarded", "namespace": NAMESPACE, "labels": labels}
-    container = {
-        "name": "guarded",
-        "image": image,
-        "command": ["sleep", "600"],
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "16Mi"},
-            "limits": {"memory": "64Mi"},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    spec = {
-        "nodeName": "gpu-1",
-        "terminationGracePeriodSeconds": 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-    }
     budget = {"minAvailable": 1, "selector": {"matchLabels": labels}}
     return [
-        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
+        machines.sleeper("gpu-1", meta, image),
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",

@@ -12,6 +12,7 @@ from ci.pipeline import ports
 from infra import environment
 from infra.environment import Environment
 from infra.refusal import Refusal
+from tests.infra.plugins.apiserver import free_port
 
 
 @pytest.fixture
@@ -30,13 +31,6 @@ def listener(env: Environment) -> Iterator[int]:
 
 def placed(env: Environment, gateway: int) -> Environment:
     return env.model_copy(update={"ports": env.published.model_copy(update={"gateway": gateway})})
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_taken_port_is_refused_with_its_key_and_who_has_it(
@@ -69,7 +63,7 @@ def test_a_port_on_which_nobody_listens_is_free_also_just_after_somebody_did(
     with socket.create_connection(("127.0.0.1", listener)):
         pass
 
-    assert not ports.taken(free())
+    assert not ports.taken(free_port())
 
 
 def test_a_listener_on_all_addresses_takes_the_port_of_each() -> None:
@@ -105,7 +99,7 @@ def running(*boxes: Box) -> Callable[[Environment], AbstractContextManager[list[
 def test_a_container_that_lost_its_forwarder_is_restarted_and_no_other(
     env: Environment, listener: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, broken = Box(listener), Box(free())
+    whole, broken = Box(listener), Box(free_port())
     monkeypatch.setattr(ports, "_running", running(whole, broken))
     told: list[str] = []
 

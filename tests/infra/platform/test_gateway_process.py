@@ -24,6 +24,7 @@ from infra.models.routes import retry, strip, transport
 from infra.platform import gateway as platform
 from infra.platform import gateway_names as names
 from infra.platform import routes
+from tests.infra.plugins.apiserver import free_port
 
 pytestmark = pytest.mark.apiserver
 
@@ -77,13 +78,6 @@ class Gateway:
             return answer.status, answer.read()
         finally:
             connection.close()
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def listening(port: int) -> None:
@@ -140,7 +134,7 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
     }
 
 
-INNER = free()
+INNER = free_port()
 
 
 @pytest.fixture(params=[True])
@@ -148,7 +142,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]
     """A gateway; its parameter says whether it asks again when a model dies."""
     entry = provide.find("traefik")
     assert entry is not None, "Run `.venv/bin/yard up local`, which builds Traefik."
-    ports, port = [free() for _ in range(4)], free()
+    ports, port = [free_port() for _ in range(4)], free_port()
     fatal = [tmp_path / "doorkeepers", tmp_path / "models"]
     file = tmp_path / "routes.yml"
     file.write_text(yaml.safe_dump(configuration(ports[:2], ports[2:], request.param)))

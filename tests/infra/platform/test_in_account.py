@@ -56,6 +56,26 @@ def prod(tmp_path_factory: pytest.TempPathFactory, new_engine: "type[Engine]") -
         yield House(engine, environment.load("prod"), made)
 
 
+def rules_of(house: House, name: str) -> list[dict[str, Any]]:
+    """Rules of a cluster role of the platform."""
+    (rules,) = [
+        one.inputs["rules"]
+        for one in house.engine.created("ClusterRole")
+        if one.inputs["metadata"]["name"] == f"modelyard:{name}"
+    ]
+    return list(rules)
+
+
+def written(rules: list[dict[str, Any]]) -> set[str]:
+    """What they allow to change, and not only to read."""
+    return {
+        resource
+        for rule in rules
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+        for resource in rule["resources"]
+    }
+
+
 def daemons(house: House) -> dict[str, dict[str, Any]]:
     return {one.inputs["metadata"]["name"]: one.inputs for one in house.engine.created("DaemonSet")}
 
@@ -87,20 +107,10 @@ def test_neuron_pools_get_the_plugin_that_offers_their_devices(prod: House) -> N
 def test_the_neuron_plugin_reads_no_secrets_and_changes_nodes_in_their_status_alone(
     prod: House,
 ) -> None:
-    (role,) = [
-        one.inputs
-        for one in prod.engine.created("ClusterRole")
-        if one.inputs["metadata"]["name"] == "modelyard:neuron-device-plugin"
-    ]
-    written = {
-        resource
-        for rule in role["rules"]
-        if set(rule["verbs"]) - {"get", "list", "watch"}
-        for resource in rule["resources"]
-    }
+    rules = rules_of(prod, "neuron-device-plugin")
 
-    assert written == {"nodes/status", "pods", "events"}
-    assert "secrets" not in str(role["rules"])
+    assert written(rules) == {"nodes/status", "pods", "events"}
+    assert "secrets" not in str(rules)
 
 
 def test_pools_with_fabric_adapters_and_no_others_get_the_plugin_for_them(prod: House) -> None:
@@ -220,21 +230,11 @@ def test_the_autoscaler_finds_the_pools_of_its_own_cluster(prod: House) -> None:
 
 
 def test_the_autoscaler_changes_nodes_and_its_own_notes_and_reads_the_rest(prod: House) -> None:
-    (role,) = [
-        one.inputs
-        for one in prod.engine.created("ClusterRole")
-        if one.inputs["metadata"]["name"] == "modelyard:cluster-autoscaler"
-    ]
-    written = {
-        resource
-        for rule in role["rules"]
-        if set(rule["verbs"]) - {"get", "list", "watch"}
-        for resource in rule["resources"]
-    }
+    rules = rules_of(prod, "cluster-autoscaler")
 
-    assert written == {"nodes", "pods/eviction", "events"}
-    assert not [rule for rule in role["rules"] if "*" in rule["verbs"] + rule["resources"]]
-    assert "secrets" not in str(role["rules"])
+    assert written(rules) == {"nodes", "pods/eviction", "events"}
+    assert not [rule for rule in rules if "*" in rule["verbs"] + rule["resources"]]
+    assert "secrets" not in str(rules)
 
 
 def test_who_ships_models_may_do_that_and_nothing_else(prod: House) -> None:
