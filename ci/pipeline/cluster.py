@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import urllib3
-from kubernetes import client, config
+import yaml
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
 
+from infra import kubeconfig
 from infra.contract import Contract
 
 PATIENCE_S = 10
@@ -29,14 +32,18 @@ class ClusterError(Exception):
 def connect(contract: Contract) -> Iterator[client.ApiClient]:
     """Connect to the API server. Raises ClusterError for whatever goes wrong."""
     settings = client.Configuration()
-    load: Any = config.load_kube_config
-    load(str(contract.kubeconfig), client_configuration=settings)
     settings.retries = AGAIN
     # A proxy of the machine must not get between it and its own cluster.
     settings.proxy = None
     try:
-        with client.ApiClient(settings) as connection:
+        document = yaml.safe_load(contract.kubeconfig.read_text())
+        with kubeconfig.connect(document, settings=settings) as connection:
             yield connection
+    except (OSError, ConfigException) as error:
+        raise ClusterError(
+            f"{contract.kubeconfig} cannot be used: {error}."
+            f" Run `yard up {contract.environment}`: it writes it anew."
+        ) from error
     except (urllib3.exceptions.HTTPError, ApiException) as error:
         raise ClusterError(
             f"{contract.api} does not answer as it should: {error}."

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from kubernetes import client, config
+import yaml
 
 from ci.pipeline import lock
-from infra import contract, places
+from infra import contract, kubeconfig, places
 from infra.contract import Contract
 from infra.environment import Environment
 
@@ -68,15 +68,11 @@ def until(
 class Kubernetes:
     """The API server, spoken to in JSON as the environment's administrator."""
 
-    def __init__(self, kubeconfig: Path) -> None:
-        settings = client.Configuration()
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig), client_configuration=settings
-        )
-        assert settings.cert_file, f"{kubeconfig} names no client certificate"
-        trust = ssl.create_default_context(cafile=settings.ssl_ca_cert)
-        trust.load_cert_chain(settings.cert_file, settings.key_file)
-        self._http = httpx.Client(base_url=settings.host, verify=trust, timeout=30, trust_env=False)
+    def __init__(self, path: Path) -> None:
+        with kubeconfig.connect(yaml.safe_load(path.read_text())) as connection:
+            trust = connection.rest_client.pool_manager.connection_pool_kw["ssl_context"]
+            host = connection.configuration.host
+        self._http = httpx.Client(base_url=host, verify=trust, timeout=30, trust_env=False)
 
     def get(self, path: str, **query: str) -> Any:
         """One object or list; raises for any status but 2xx."""

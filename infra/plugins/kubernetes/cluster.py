@@ -15,9 +15,10 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 import yaml
-from kubernetes import config as kubeconfig
 from kubernetes.client import ApiClient
+from kubernetes.config import ConfigException
 
+from infra import kubeconfig
 from infra.plugins.kubernetes.errors import ApiError, ClusterError, NoSuchKind, Unreachable
 
 CONNECT_SECONDS = 5
@@ -207,10 +208,8 @@ class Cluster:
             if self._client is None:
                 document = self._document()
                 try:
-                    client = kubeconfig.new_client_from_config_dict(  # type: ignore[no-untyped-call]
-                        document, context=self.settings.context, persist_config=False
-                    )
-                except kubeconfig.ConfigException as error:
+                    client = kubeconfig.connect(document, context=self.settings.context)
+                except ConfigException as error:
                     raise ClusterError(
                         f"{self._source()} cannot be used: {error}. Correct the kubeconfig."
                     ) from None
