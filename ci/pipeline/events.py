@@ -83,6 +83,8 @@ class Changes:
     unchanged: list[str] = field(default_factory=list)
     """URNs of what stays the same."""
     violations: list[Violation] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What the engine warned of."""
 
     @property
     def none(self) -> bool:
@@ -99,7 +101,6 @@ class Run:
     report: Report
     changes: Changes = field(default_factory=Changes)
     errors: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)
     _pending: dict[str, str] = field(default_factory=dict)
     """What has begun and not ended: it is what a long silence is about."""
@@ -153,7 +154,7 @@ class Run:
         if event.get("severity") == "error":
             self.errors.append(f"{Step(urn, '').name}: {text}" if urn else text)
         elif event.get("severity") == "warning":
-            self.warnings.append(text)
+            self.changes.warnings.append(text)
         elif event.get("ephemeral") and urn:
             self._tell(f"{Step(urn, '').name}: {text}")
 
@@ -164,7 +165,7 @@ class Run:
             self.changes.violations.append(found)
             self.errors.append(str(found))
         else:
-            self.warnings.append(str(found))
+            self.changes.warnings.append(str(found))
 
     def _summary(self, counts: dict[str, int]) -> None:
         self.changes.create = counts.get("create", 0) + counts.get("import", 0)

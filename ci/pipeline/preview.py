@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ci.pipeline import models, stacks, workplace
+from ci.pipeline import models, platform, stacks, workplace
 from ci.pipeline.steps import Steps
 from ci.pipeline.workplace import Project
 from ci.report import Report, remark
@@ -74,7 +74,7 @@ def run(env: Environment, steps: Steps) -> Preview:
     stacks.prepare(env)
     runs: dict[Project, Callable[[Report], stacks.Changes]] = {
         "foundation": stacks.Stack(env, "foundation").preview,
-        "platform": stacks.Stack(env, "platform").preview,
+        "platform": lambda report: platform.preview(env, report),
         "models": lambda report: models.preview(env, report),
     }
     found: dict[str, stacks.Changes] = {}

@@ -138,7 +138,7 @@ class Stack:
         variables |= SETTINGS[plugins.kind(self._env)][self._project]
         variables |= focus.variables if focus else {}
         events.run(command, self._folder, variables, run, log)
-        for warning in dict.fromkeys(run.warnings):
+        for warning in dict.fromkeys(run.changes.warnings):
             remark(report, f"warning: {warning}")
         return run.changes
 

@@ -14,6 +14,7 @@ from ci.pipeline import (
     hosts,
     lock,
     models,
+    platform,
     prediction,
     preview,
     rollouts,
@@ -60,7 +61,7 @@ def _run(env: Environment, steps: Steps) -> Outcome:
     changed += _account(env, env.aws, steps) if env.aws else _hosts(env, steps)
     with steps.step("platform") as report:
         stacks.prepare(env)
-        changed += _words("platform", stacks.Stack(env, "platform").up(report))
+        changed += _words("platform", platform.up(env, report))
     first = _first_models(env)
     if first:
         for name in first:

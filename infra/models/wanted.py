@@ -3,14 +3,11 @@
 It knows no engine: `yard` asks it which services a run must look at, without loading Pulumi.
 """
 
-import hashlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
 
-from infra import places, refusal
+from infra import digests, refusal
 from infra.contract import Contract, Pool
 from infra.environment import Environment
 from infra.models.release import Release, read, releases
@@ -76,7 +73,7 @@ def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
     image = f"{facts.registry.pull}/{release.name}@{release.digest}"
     secret = spaces.PULL_SECRET if facts.registry.pulled_by == "password" else None
     parts = (
-        _program(),
+        digests.program(),
         release.model_dump_json(),
         image,
         pool.model_dump_json(),
@@ -89,21 +86,5 @@ def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
         environment=facts.environment,
         pool=pool,
         pull_secret=secret,
-        key=_digest(str(part).encode() for part in parts),
+        key=digests.of(str(part).encode() for part in parts),
     )
-
-
-@cache
-def _program() -> str:
-    """Digest of what makes and checks objects. Of all of infra: what models use may move about."""
-    versions = [metadata.version(name).encode() for name in ("pulumi", "pulumi-kubernetes")]
-    files = sorted((places.REPOSITORY / "infra").rglob("*"))
-    sources = [path for path in files if path.suffix in (".py", ".yaml")]
-    return _digest([*versions, *(path.read_bytes() for path in sources)])
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()

@@ -49,8 +49,15 @@ def _listed(
 
 
 def _as_left(resource: State, live: Object) -> bool:
-    inputs = resource.get("inputs") or {}
-    if any(resource.get(mark) for mark in UNSETTLED) or values.SIGNATURE in json.dumps(inputs):
-        return False  # secrets are encrypted here: only the engine can compare them
+    inputs, outputs = resource.get("inputs") or {}, resource["outputs"]
+    if any(resource.get(mark) for mark in UNSETTLED):
+        return False
+    if values.SIGNATURE in json.dumps(inputs):
+        # Secrets are encrypted here, but nobody wrote to an object that has its version still.
+        return objects.TAKEN_OVER not in outputs and _version(outputs) == _version(live)
     ignored = [paths.parse(each) for each in resource.get("ignoreChanges") or []]
-    return diff.as_left(inputs, resource["outputs"], live, ignored)
+    return diff.as_left(inputs, outputs, live, ignored)
+
+
+def _version(thing: Object) -> tuple[str, str]:
+    return thing["metadata"]["uid"], thing["metadata"]["resourceVersion"]

@@ -76,7 +76,7 @@ def test_what_a_policy_only_advises_is_a_warning() -> None:
 
     assert run.changes.violations == []
     assert run.errors == []
-    assert len(run.warnings) == 1
+    assert len(run.changes.warnings) == 1
 
 
 def test_a_run_that_a_policy_refused_keeps_what_it_had_found(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ci.pipeline import models, stacks
 from ci.pipeline.models import SERVICE
 from ci.pipeline.stacks import Changes, Focus
 from ci.report import silent
-from infra import contract, environment
+from infra import contract, digests, environment
 from infra.environment import Environment
 from infra.models import release, wanted
 from infra.models.release import Release, Resources
@@ -158,7 +158,7 @@ def test_a_change_of_the_program_has_every_service_looked_at(
     env: Environment, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released(env, world, "digits", "wine")
-    monkeypatch.setattr(wanted, "_program", lambda: "another")
+    monkeypatch.setattr(digests, "program", lambda: "another")
 
     models.up(env, silent)
 
