@@ -34,6 +34,11 @@ class Refusal(Exception):  # noqa: N818 - it is a refusal of input, not an error
         self.where, self.value, self.rule, self.remedy = where, value, rule, remedy
         super().__init__(f"{where} is {value!r}: {rule}. {remedy}")
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """Its four parts by their names, for who prints no sentence."""
+        return {key: str(getattr(self, key)) for key in ("where", "value", "rule", "remedy")}
+
 
 def read(path: Path, model: type[Model], *, inside: tuple[str, ...] = ()) -> Model:
     """Read a YAML file into a closed model, or refuse it with file, key, value, rule and remedy.

@@ -19,6 +19,8 @@ Read = Callable[[str], Any]
 ENDINGS = ("", ".yml", ".yaml", ".json")
 LOADED = ("modelyard_environment", "modelyard_hosts", "modelyard_node", "modelyard_state")
 """What plugins/vars/environment.py offers."""
+DELEGATES = "control_plane"
+LITERAL = {"ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"}
 SECRET = re.compile("pass|secret|token|credential|private", re.IGNORECASE)
 
 
@@ -106,6 +108,20 @@ def require_effect(found: list[File]) -> None:
                 rule = f"{other.path} says it, too, and wins over an inventory's group_vars/all"
                 remedy = f"Move {name} to the file of a group, such as group_vars/kubernetes.yml."
                 raise Refusal(f"{file.path}: {name}", "set for all hosts", rule, remedy)
+
+
+def require_literal(found: list[File], host: str, groups: Iterable[str], variables: Any) -> None:
+    """Refuse a template in what leads to a host that work for others is delegated to."""
+    if DELEGATES not in groups:
+        return
+    for name in sorted(named(found, variables) & LITERAL):
+        if "{{" in str(variables[name]):
+            raise Refusal(
+                f"{host}: {where(found, name, host, groups)}: {name}",
+                str(variables[name]),
+                "Mitogen takes it as it stands, because nodes have work done on control planes",
+                f"Write the value of {name} itself.",
+            )
 
 
 def specifications(playbooks: Path) -> dict[str, dict[str, Any]]:

@@ -1,10 +1,8 @@
 """What is wrong with an inventory is said before any host is touched, without any host."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,12 @@ import yaml
 
 from ci.pipeline import playbook
 from ci.report import silent
-from infra import environment, places
+from infra import environment
 from infra.hosts import inventory
 from infra.refusal import Refusal
+from tests.ansible import command
+from tests.ansible.command import ANSIBLE
 
-ANSIBLE = places.REPOSITORY / "ansible"
 PLAYBOOKS = ANSIBLE / "playbooks"
 FACTS = {
     "tools": "/tools",
@@ -45,17 +44,11 @@ def folder(tmp_path: Path) -> Path:
 
 def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the playbook that begins every other one, as a person would."""
-    command = [sys.executable, "-m", "ansible", "playbook", "--inventory", str(folder)]
-    variables = os.environ | {
-        "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-        "XDG_STATE_HOME": str(folder.parent.parent / "state"),
-        "COLUMNS": "1000",
-        "LC_ALL": "C.UTF-8",
-    }
-    return subprocess.run(
-        [*command, *arguments, str(PLAYBOOKS / "inventory.yml")],
-        env=variables, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    return command.run(
+        *("playbook", "--inventory", folder, *arguments, PLAYBOOKS / "inventory.yml"),
+        XDG_STATE_HOME=folder.parent.parent / "state",
+        COLUMNS="1000",
+    )
 
 
 @pytest.mark.parametrize("name", ["local", "test", "onprem", "edge"])
@@ -120,8 +113,13 @@ def _add(file: Path, text: str) -> None:
             "containerd_mounted: true\n",
             ["all.yml: containerd_mounted is", "wins over", "Move containerd_mounted"],
         ),
+        (
+            "host_vars/control-1.yml",
+            "ansible_user: \"{{ 'op' ~ 's' }}\"\n",
+            ["control-1.yml: ansible_user is", "Mitogen takes it as it stands", "itself"],
+        ),
     ],
-    ids=["unknown", "unknown of Ansible", "type", "choice", "group", "host", "no effect"],
+    ids=["unknown", "of Ansible", "type", "choice", "group", "host", "no effect", "template"],
 )  # fmt: skip
 def test_a_fault_is_refused_with_host_or_file_key_value_rule_and_remedy(
     folder: Path, file: str, text: str, expected: list[str]

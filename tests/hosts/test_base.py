@@ -4,9 +4,6 @@ The machine is a container: kernel settings, audit, clock and firewall are writt
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +11,14 @@ from typing import Any
 
 import docker
 import pytest
-import testinfra
 import yaml
 from testinfra.host import Host
 
-from ci.pipeline import engine, node_probe
-from infra import places
 from infra.environment import Environment
-from tests.hosts import outcomes
+from tests.ansible import command
+from tests.hosts import machines, outcomes
 
 pytestmark = pytest.mark.scenarios
-ANSIBLE = places.REPOSITORY / "ansible"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJUBsfriAuA+UPEwQ0fLJuUSFMwZZfNIBRcJ7KKL/zGQ {}"
 SHARED = {
     "base_firewall_control": ["192.0.2.11"],
@@ -81,46 +75,17 @@ def check(host: Host, inputs: dict[str, Any]) -> None:
             assert host.file(path).mode == 0o600
 
 
-def _bare(engine_client: docker.DockerClient, env: Environment, name: str, key: Path) -> Any:
-    sample = engine_client.containers.get(node_probe.container_name(env, "gpu-1"))
-    settings = sample.attrs["HostConfig"]
-    return engine_client.containers.run(
-        sample.attrs["Config"]["Image"],
-        name=name,
-        hostname=name,
-        detach=True,
-        cap_add=settings["CapAdd"],
-        cap_drop=settings["CapDrop"],
-        security_opt=settings["SecurityOpt"],
-        device_cgroup_rules=settings["DeviceCgroupRules"],
-        cgroupns=settings["CgroupnsMode"],
-        tmpfs=settings["Tmpfs"],
-        labels={engine.LABEL: env.name},
-        network_mode="none",
-        # A machine that people may enter has an SSH server with keys of its own.
-        environment={"MODELYARD_SSH_USER": "ops"},
-        volumes={str(key): {"bind": "/etc/modelyard-ssh.pub", "mode": "ro"}},
-    )
-
-
 def _run(folder: Path, name: str, inputs: dict[str, Any], *arguments: str) -> tuple[int, str]:
     play = {"name": "Harden", "hosts": "all", "gather_facts": False, "roles": [{"role": "base"}]}
     (folder / "base.yml").write_text(yaml.safe_dump([play]))
     (folder / "inputs.json").write_text(json.dumps(inputs))
-    connection = {"ansible_connection": "community.docker.docker", "ansible_host": name}
+    connection = {"ansible_connection": "docker", "ansible_host": name}
     inventory = {"all": {"hosts": {"machine": connection}}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
-    command = [
-        sys.executable,
-        "-m",
-        "ansible",
-        "playbook",
-        "--inventory",
-        str(folder / "hosts.yml"),
-    ]
-    command += ["--extra-vars", f"@{folder}/inputs.json", *arguments, str(folder / "base.yml")]
-    variables = os.environ | {"ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
+    done = command.run(
+        *("playbook", "--inventory", folder / "hosts.yml", "--extra-vars"),
+        *(f"@{folder}/inputs.json", *arguments, folder / "base.yml"),
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -136,10 +101,12 @@ def machine(
     name, inputs = f"modelyard-test-base-{request.param}", SCENARIOS[request.param]
     key = folder / "ops.pub"
     key.write_text(KEY.format("ops"))
-    made = _bare(engine_client, env, name, key)
-    try:
-        host = testinfra.get_host(f"docker://{name}")
-        host.run("systemctl is-system-running --wait")
+    with machines.bare(
+        engine_client, env, name,
+        # A machine that people may enter has an SSH server with keys of its own.
+        environment={"MODELYARD_SSH_USER": "ops"},
+        volumes={str(key): {"bind": "/etc/modelyard-ssh.pub", "mode": "ro"}},
+    ) as host:  # fmt: skip
         with pytest.raises((AssertionError, ValueError, RuntimeError)):
             check(host, inputs)  # it can fail: here nothing has run yet
         runs = [_run(folder, name, inputs, *more) for more in (["--check", "--diff"], [], [])]
@@ -148,8 +115,6 @@ def machine(
         yield Machine(
             scenario=request.param, host=host, inputs=inputs, first=runs[1][1], second=runs[2][1]
         )
-    finally:
-        made.remove(force=True, v=True)
 
 
 def test_a_machine_is_as_the_role_promises(machine: Machine) -> None:

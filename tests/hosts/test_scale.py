@@ -26,12 +26,15 @@ def _scale(env: Environment, *variables: str) -> list[str]:
 
 
 def _guarded(image: str) -> list[dict[str, Any]]:
-    """A pod on gpu-1 that a budget lets nobody evict."""
+    """A set of one pod on gpu-1 that a budget lets nobody evict."""
     labels = {"app": "guarded"}
     meta = {"name": "guarded", "namespace": NAMESPACE, "labels": labels}
+    pod = machines.sleeper("gpu-1", meta, image)
+    template = {"metadata": {"labels": labels}, "spec": pod["spec"] | {"restartPolicy": "Always"}}
+    copies = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     budget = {"minAvailable": 1, "selector": {"matchLabels": labels}}
     return [
-        machines.sleeper("gpu-1", meta, image),
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": copies},
         {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
@@ -48,8 +51,8 @@ def guarded(env: Environment, kubectl: Kubectl) -> Iterator[None]:
     for document in _guarded(image):
         kubectl("apply", "--filename", "-", text=json.dumps(document))
     kubectl(
-        *("wait", "--namespace", NAMESPACE, "--for=condition=Ready", "--timeout=120s"),
-        "pod/guarded",
+        *("wait", "--namespace", NAMESPACE, "--timeout=120s"),
+        *("--for=jsonpath={.status.readyReplicas}=1", "replicaset/guarded"),
         plain=True,
     )
     yield
@@ -75,8 +78,8 @@ def test_a_budget_keeps_a_node_and_the_node_stays_as_it_was(
 
     node = kubectl("get", "node", "gpu-1")
     assert "unschedulable" not in node["spec"]
-    pod = kubectl("get", "pod", "guarded", "--namespace", NAMESPACE)
-    assert pod["status"]["phase"] == "Running"
+    copies = kubectl("get", "replicaset", "guarded", "--namespace", NAMESPACE)
+    assert copies["status"]["readyReplicas"] == 1
 
 
 def test_a_node_goes_and_comes_back_and_a_second_run_changes_nothing(

@@ -31,10 +31,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             self._require(task_vars)
         except Refusal as refused:
-            parts = {
-                key: str(getattr(refused, key)) for key in ("where", "value", "rule", "remedy")
-            }
-            return result | {"failed": True, "msg": str(refused), "refusal": parts}
+            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
         return result | {"changed": False}
 
     def _require(self, variables: dict[str, Any]) -> None:
@@ -45,6 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         inventory.require_groups(files, {*variables["groups"]}, {*variables["hostvars"]})
         inventory.require_effect(files)
+        inventory.require_literal(files, host, groups, variables)
         specifications = inventory.specifications(playbooks)
         inventory.require_known(
             {name: variables[name] for name in inventory.named(files, variables) - OWN},

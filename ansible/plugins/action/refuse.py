@@ -17,6 +17,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Always fail."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         given = {name: str(self._task.args[name]) for name in sorted(self._VALID_ARGS)}
-        given["where"] = f"{task_vars['inventory_hostname']}: {given.pop('key')}"
-        refused = Refusal(given["where"], given["value"], given["rule"], given["remedy"])
-        return result | {"failed": True, "msg": str(refused), "refusal": given}
+        where = f"{task_vars['inventory_hostname']}: {given.pop('key')}"
+        refused = Refusal(where, **given)
+        return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}

@@ -3,7 +3,9 @@
 For every host: ``modelyard_environment`` (Pulumi.ENV.yaml, checked), ``modelyard_state`` (folder of
 the environment on this machine), ``modelyard_hosts`` (hosts/facts.json, written by `yard up`:
 binaries and image archives with their digests). For a host that the environment names:
-``modelyard_node``.
+``modelyard_node``, and ``ansible_host`` where Ansible enters it through the engine. That is no
+template of the inventory, because Mitogen takes what leads to a host that work is delegated to as
+it stands.
 """
 
 import ipaddress
@@ -29,6 +31,9 @@ description:
 options: {}
 """
 
+BY_ENGINE = "entered_by_engine"
+"""Group of hosts that are containers of this machine and are not reached over SSH."""
+
 
 class VarsModule(BaseVarsPlugin):
     """Offers the environment to the group ``all`` and the node to its host."""
@@ -50,7 +55,7 @@ class VarsModule(BaseVarsPlugin):
         try:
             if isinstance(entity, Group):
                 return _shared(inventory) if entity.name == "all" else {}
-            return _node(inventory, entity.name) if isinstance(entity, Host) else {}
+            return _host(inventory, entity) if isinstance(entity, Host) else {}
         except refusal.Refusal as refused:
             raise AnsibleParserError(str(refused)) from refused
 
@@ -82,6 +87,13 @@ def _shared(inventory: str) -> dict[str, Any]:
     }
 
 
+def _host(inventory: str, host: Host) -> dict[str, Any]:
+    node = _node(inventory, host.name)
+    if node and BY_ENGINE in (group.name for group in host.get_groups()):
+        return {"modelyard_node": node, "ansible_host": node["container"]}
+    return {"modelyard_node": node} if node else {}
+
+
 def _node(inventory: str, host: str) -> dict[str, Any]:
     found = _environment(inventory)
     # One /24 of the pod network per node, in the order of the pools.
@@ -90,12 +102,10 @@ def _node(inventory: str, host: str) -> dict[str, Any]:
         if node.name == host:
             pool = next(pool for pool in found.pools if pool.name == node.pool)
             return {
-                "modelyard_node": {
-                    "address": node.address,
-                    "container": f"modelyard-{found.name}-{host}",
-                    "pod_subnet": str(subnet),
-                    "pool": pool.name,
-                    "kind": pool.kind,
-                }
+                "address": node.address,
+                "container": f"modelyard-{found.name}-{host}",
+                "pod_subnet": str(subnet),
+                "pool": pool.name,
+                "kind": pool.kind,
             }
     return {}
