@@ -85,7 +85,8 @@ def _drifted(env: Environment, resources: Iterable[dict[str, Any]]) -> bool:
     objects = [one for one in resources if str(one["type"]).startswith("kubernetes:")]
     cluster = Cluster(Settings(kubeconfig=str(contract.load(env).kubeconfig)))
     try:
-        return bool(drift.drifted(cluster, objects))
+        # A refresh since then would have changed the state's digest.
+        return bool(drift.drifted(cluster, objects, applied=True))
     except ClusterError as error:
         raise stacks.StackError(str(error)) from error
 

@@ -100,11 +100,15 @@ def difference(cluster: Cluster, question: Question) -> Difference:
     return result
 
 
-def as_left(inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path]) -> bool:
+def as_left(
+    inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path], *, applied: bool = False
+) -> bool:
     """Whether the live object is the one that the last apply of these inputs left, unchanged.
 
     Then applying them again would change nothing, which saves asking the API server by a dry run.
     Fields that the inputs do not name are others', and those that are ignored may be anything.
+    ``applied``: the outputs are known to be an apply's. Those of a refresh, which read an object
+    that lacked a field, look like those of one for which the server keeps no empty value there.
     """
     _, uid = paths.get(outputs, ("metadata", "uid"))
     metadata = found["metadata"]
@@ -112,8 +116,7 @@ def as_left(inputs: Tree, outputs: Tree, found: Object, ignored: Sequence[Path])
         return False
     return all(
         any(paths.covers(pattern, path) for pattern in ignored)
-        # lost: the state's outputs may be those of a refresh, which read an object that lacked it.
-        for path in paths.deviations(live.shape(inputs), outputs, found, lost=True)
+        for path in paths.deviations(live.shape(inputs), outputs, found, lost=not applied)
     )
 
 

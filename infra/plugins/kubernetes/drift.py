@@ -19,10 +19,11 @@ UNSETTLED = ("delete", "initErrors", "pendingReplacement", "taint")
 """Marks of resources that the engine has still to do something about."""
 
 
-def drifted(cluster: Cluster, resources: list[State]) -> set[str]:
+def drifted(cluster: Cluster, resources: list[State], *, applied: bool = False) -> set[str]:
     """URNs of those that the cluster does not have as the state says.
 
-    One list per kind and namespace. Raises ClusterError when the API server does not answer.
+    One list per kind and namespace. ``applied`` as :func:`diff.as_left` has it.
+    Raises ClusterError when the API server does not answer.
     """
     found: set[str] = set()
     lists: dict[tuple[str, str, str | None], dict[str, Object] | None] = {}
@@ -33,7 +34,7 @@ def drifted(cluster: Cluster, resources: list[State]) -> set[str]:
         if place not in lists:
             lists[place] = _listed(cluster, *place)
         live = (lists[place] or {}).get(reference.name)
-        if live is None or not _as_left(resource, live):
+        if live is None or not _as_left(resource, live, applied):
             found.add(resource["urn"])
     return found
 
@@ -48,7 +49,7 @@ def _listed(
     return {item["metadata"]["name"]: item for item in cluster.items(known, namespace)}
 
 
-def _as_left(resource: State, live: Object) -> bool:
+def _as_left(resource: State, live: Object, applied: bool) -> bool:
     inputs, outputs = resource.get("inputs") or {}, resource["outputs"]
     if any(resource.get(mark) for mark in UNSETTLED):
         return False
@@ -56,7 +57,7 @@ def _as_left(resource: State, live: Object) -> bool:
         # Secrets are encrypted here, but nobody wrote to an object that has its version still.
         return objects.TAKEN_OVER not in outputs and _version(outputs) == _version(live)
     ignored = [paths.parse(each) for each in resource.get("ignoreChanges") or []]
-    return diff.as_left(inputs, outputs, live, ignored)
+    return diff.as_left(inputs, outputs, live, ignored, applied=applied)
 
 
 def _version(thing: Object) -> tuple[str, str]:

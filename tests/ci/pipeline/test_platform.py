@@ -67,7 +67,8 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
             world.runs.append("preview")
             return world.found
 
-    def look(cluster: object, resources: list[dict[str, Any]]) -> set[str]:
+    def look(cluster: object, resources: list[dict[str, Any]], *, applied: bool) -> set[str]:
+        assert applied
         assert [each["urn"] for each in resources] == [OBJECT]
         return world.drifted
 
@@ -175,7 +176,7 @@ def test_before_a_cluster_is_known_everything_is_looked_at(env: Environment, wor
 def test_a_cluster_that_does_not_answer_is_an_error(
     env: Environment, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody(*_: object) -> set[str]:
+    def nobody(*_: object, **__: object) -> set[str]:
         raise Unreachable("nobody answers")
 
     monkeypatch.setattr(drift, "drifted", nobody)
