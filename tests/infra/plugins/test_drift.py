@@ -1,6 +1,7 @@
 """What a few lists of the cluster tell of the objects in a state, beside the engine's own word."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,6 @@ def test_what_the_cluster_has_otherwise_is_named_and_nothing_else(
     assert names(drift.drifted(cluster, state, applied=True)) == {"hidden"}
 
     server.patch(f"/api/v1{home}/configmaps/plain", {"data": {"a": "2"}})
-    rule = {"spec": {"ingress": [{}]}}
+    rule: dict[str, Any] = {"spec": {"ingress": [{}]}}
     server.patch(f"/apis/networking.k8s.io/v1{home}/networkpolicies/closed", rule)
     assert names(drift.drifted(cluster, state, applied=True)) == {"plain", "hidden", "closed"}
