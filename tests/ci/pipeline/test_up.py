@@ -41,16 +41,12 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
     def does(what: str) -> Any:
         return lambda *_, **__: world.done.append(what)
 
-    class Stack:
-        def __init__(self, env: Environment, project: str) -> None:
-            self.project = project
+    def project(name: str) -> SimpleNamespace:
+        def run(env: Environment, report: object) -> SimpleNamespace:
+            world.done.append(f"up {name}")
+            return SimpleNamespace(**world.changes[name])
 
-        def up(self, report: object) -> SimpleNamespace:
-            world.done.append(f"up {self.project}")
-            return SimpleNamespace(**world.changes[self.project])
-
-    def models_up(env: Environment, report: object) -> SimpleNamespace:
-        return Stack(env, "models").up(report)
+        return SimpleNamespace(up=run)
 
     def deliver(env: Environment, name: str, **_: object) -> None:
         world.done.append(f"ship {name}")
@@ -73,8 +69,9 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
         "engine": SimpleNamespace(ensure=does("engine")),
         "credentials": SimpleNamespace(ensure=does("credentials")),
         "hosts": SimpleNamespace(agrees=lambda _: world.agrees, up=does("hosts")),
-        "stacks": SimpleNamespace(prepare=lambda _: None, Stack=Stack),
-        "models": SimpleNamespace(up=models_up),
+        "stacks": SimpleNamespace(prepare=lambda _: None),
+        "platform": project("platform"),
+        "models": project("models"),
         "ship": SimpleNamespace(deliver=deliver),
         "bento": SimpleNamespace(names=lambda: ["digits", "wine"], load=bento),
         "rollouts": SimpleNamespace(wait_for_all=waits),
