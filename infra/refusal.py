@@ -1,5 +1,6 @@
 """Refused input: every refusal says file, key, value, rule and remedy."""
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -67,7 +68,8 @@ def check(document: object, model: type[Model], *, where: str) -> Model:
     A model may refuse by itself, to name the key and the remedy of a rule over several keys.
     """
     try:
-        return model.model_validate(document)
+        # As JSON: lists may become tuples and text a path or a day, but no text becomes a number.
+        return model.model_validate_json(json.dumps(document, default=str), strict=True)
     except Refusal as refused:
         place = f"{where}: {refused.where}"
         raise Refusal(place, refused.value, refused.rule, refused.remedy) from None

@@ -25,10 +25,12 @@ class Cart(BaseModel, extra="forbid"):
         ("name: a\nspare: {rim: 2, size: 1}\n", "spare.rim", "Extra", "there: size."),
         ("wheels: []\n", "name", "required", "Add name."),
         ("name: a\nwheels: [{size: big}]\n", "wheels.0.size", "integer", "Set wheels.0.size"),
+        ("name: a\nwheels: [{size: '1'}]\n", "wheels.0.size", "integer", "Set wheels.0.size"),
+        ("name: a\nwheels: [{size: true}]\n", "wheels.0.size", "integer", "Set wheels.0.size"),
         ("name: a\nname: b\n", "", "name stands twice", "Correct the file."),
         ("name: [a\n", "", "not valid YAML", "Correct the file."),
-        ("[]\n", "", "dictionary", "Change it as the rule says."),
-        ("", "", "dictionary", "Change it as the rule says."),
+        ("[]\n", "", "object", "Change it as the rule says."),
+        ("", "", "object", "Change it as the rule says."),
     ],
 )
 def test_a_file_is_refused_at_its_first_fault(
