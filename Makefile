@@ -1,6 +1,6 @@
 # The few commands that a person types. Each is thin: the work is in `yard` and in the tests.
 PYTHON ?= python3
-KEY := $(shell cat requirements-setup.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
+KEY := $(shell cat ci/setup.sh requirements-setup.lock requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 STAMP := .venv/.setup-$(KEY)
 
 .DEFAULT_GOAL := help
@@ -12,17 +12,8 @@ help: ## say what there is
 setup: $(STAMP) ## make .venv from the locks
 
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "python is $$($(PYTHON) --version 2>&1): modelyard needs Python 3.11 or newer."; \
-	    echo "Install it, or name one: make setup PYTHON=/path/to/python3.11"; exit 2; }
-	@echo "setup: making .venv from requirements.lock (about a minute, once)"
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --require-hashes -r requirements-setup.lock
-	@.venv/bin/uv pip sync --quiet --require-hashes requirements.lock
-	@.venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@# Else a machine with PYTHONDONTWRITEBYTECODE compiles all that a command imports every time.
-	@.venv/bin/python -m compileall -q -j 0 -x '/(ansible_collections|pulumi_aws|openai|moto|scipy|pip|mypy)/' .venv/lib ci infra services
-	@rm -f .venv/.setup-* && touch $@
+	@ci/setup.sh $(PYTHON)
+	@touch $@
 
 up: setup ## bring up `local`: tools, hosts, cluster, platform, model; ends with a prediction
 	@.venv/bin/yard up local
