@@ -75,6 +75,8 @@ class Pool(Closed):
 
     name: DnsLabel
     kind: Literal["control", "cpu", "gpu"]
+    nodes: Annotated[int, Field(ge=1, le=50)] = 1
+    """Of node containers; a team's own machines stand in their inventory."""
     simulated: bool = False
     gpus_per_node: Annotated[int, Field(ge=0, le=16)] = 0
 
@@ -97,6 +99,9 @@ class Node(Closed):
 
 # Below it stand the network's own address and the container engine's gateway.
 FIRST_ADDRESS = 11
+
+PODS_OF_NODE = 256
+"""Addresses for pods that each node has: a /24 (plugins/vars/environment.py of Ansible)."""
 
 
 class Environment(Closed):
@@ -156,9 +161,15 @@ class Environment(Closed):
             raise ValueError("a cluster of hosts needs cluster.inventory")
         if len({pool.kind for pool in self.pools}.intersection({"control", "cpu"})) < 2:
             raise ValueError("pools must have one of kind control and one of kind cpu")
-        hosts = ipaddress.ip_network(self.network.hosts)
-        if hosts.num_addresses < FIRST_ADDRESS + len(self.pools) + 1:
-            raise ValueError(f"network.hosts has too few addresses for {len(self.pools)} nodes")
+        controls = sum(pool.nodes for pool in self.pools if pool.kind == "control")
+        if controls % 2 == 0:
+            rule = "etcd needs a majority: an even number survives no more losses than one less"
+            raise Refusal("pools: nodes of kind control", controls, rule, "Set an odd number.")
+        count = sum(pool.nodes for pool in self.pools)
+        if ipaddress.ip_network(self.network.hosts).num_addresses < FIRST_ADDRESS + count + 1:
+            raise ValueError(f"network.hosts has too few addresses for {count} nodes")
+        if ipaddress.ip_network(self.network.pods).num_addresses < count * PODS_OF_NODE:
+            raise ValueError(f"network.pods has too few addresses for {count} nodes of 256 each")
 
     @property
     def published(self) -> Ports:
@@ -175,11 +186,22 @@ class Environment(Closed):
         raise KeyError(kind)
 
     def nodes(self) -> list[Node]:
-        """One node per pool, ``control-1`` and so on, with fixed addresses in ``network.hosts``."""
+        """Nodes as ``POOL-NUMBER`` with fixed addresses in ``network.hosts``.
+
+        The first of every pool, then the second of every pool, and so on: a pool that grows takes
+        no address from a node that is there.
+        """
         first = ipaddress.ip_network(self.network.hosts).network_address + FIRST_ADDRESS
+        most = max((pool.nodes for pool in self.pools), default=0)
+        names = [
+            (pool.name, number)
+            for number in range(1, most + 1)
+            for pool in self.pools
+            if number <= pool.nodes
+        ]
         return [
-            Node(name=f"{pool.name}-1", pool=pool.name, address=str(first + index))
-            for index, pool in enumerate(self.pools)
+            Node(name=f"{pool}-{number}", pool=pool, address=str(first + index))
+            for index, (pool, number) in enumerate(names)
         ]
 
 

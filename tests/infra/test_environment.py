@@ -64,6 +64,18 @@ def test_nodes_are_numbered_by_pool_and_have_fixed_addresses() -> None:
     ]
 
 
+def test_a_pool_that_grows_takes_no_address_from_a_node_that_is_there() -> None:
+    nodes = load(CONFIG / "valid-several-nodes.yaml").nodes()
+
+    assert [(node.name, node.address) for node in nodes] == [
+        ("control-1", "10.0.0.11"),
+        ("cpu-1", "10.0.0.12"),
+        ("control-2", "10.0.0.13"),
+        ("cpu-2", "10.0.0.14"),
+        ("control-3", "10.0.0.15"),
+    ]
+
+
 def test_committed_environments_share_no_address_and_no_port() -> None:
     loaded = [environment.load(name) for name in environment.names()]
     hosts = [one for one in loaded if one.cluster.substrate == "hosts"]
