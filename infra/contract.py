@@ -11,14 +11,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from infra import environment as environments
-from infra import places, refusal
+from infra import existing, places, refusal
 from infra.environment import Environment
 from infra.foundation import promise
 from infra.foundation.told import Told
 from infra.names import Closed as Part
 from infra.names import Digest, DnsLabel, NodePort, Port
 
-Existing = Literal["registry", "metrics", "monitoring"]
+Existing = Literal["registry", "metrics", "monitoring", "devices"]
+"""Components that a cluster may have already: ``monitoring`` is Prometheus, ``metrics`` the API
+of resource metrics, ``devices`` the plugins by which nodes offer their accelerators."""
 
 
 class Registry(Part):
@@ -26,7 +28,8 @@ class Registry(Part):
 
     pull: str
     push: str
-    node_port: NodePort
+    node_port: NodePort = 30500
+    """Of the platform's own."""
     pulled_by: Literal["password", "nodes"] = "password"
     """Who may pull: pods that have the password's Secret, or nodes by their own role."""
 
@@ -85,32 +88,41 @@ class Image(Part):
         return f"{repository}@{self.digest}"
 
 
-class Contract(Part):
-    """Everything that the platform and the models need to know of their cluster."""
+class Described(Part):
+    """What the owner of a cluster can tell of it. Of an existing one a person writes it down."""
 
-    environment: DnsLabel
     api: str
     kubeconfig: Path
-    credentials: Path
-    """Folder of the environment's secrets on this machine (see ci.pipeline.credentials)."""
     storage_class: str
     registry: Registry
     gateway: Gateway
     pools: list[Pool]
     network_engine: str
     enforces_network_policy: bool
+    existing: tuple[Existing, ...] = ()
+    """What the cluster or its team has already: the platform installs none of its own."""
+    prometheus: DnsLabel = "monitoring"
+    """Namespace of the Prometheus that may read metrics, the platform's or the team's."""
+    shippers: str | None = None
+    """Group of those who may release models and do nothing else."""
+    kubelets_certified: bool = False
+    """Whether kubelets serve certificates that the cluster's own CA signed."""
+
+
+class Contract(Described):
+    """Everything that the platform and the models need to know of their cluster."""
+
+    environment: DnsLabel
+    credentials: Path
+    """Folder of the environment's secrets on this machine (see ci.pipeline.credentials)."""
     pod_cidr: str
     service_cidr: str
     node_cidr: str
     images: dict[str, Image]
     crds: dict[str, Path]
     """Custom resource definitions by component (traefik, rollouts): a file or a folder of files."""
-    existing: tuple[Existing, ...] = ()
-    """What the cluster or its team has already: the platform installs none of its own."""
     identity: Literal["none", "pod-identity"] = "none"
     """How pods get rights outside of the cluster."""
-    shippers: str | None = None
-    """Group of those who may release models and do nothing else."""
     autoscaling: Autoscaling | None = None
     """Where pools grow and shrink by themselves."""
     databases: Annotated[dict[str, Database], Field(default_factory=dict)]
@@ -120,8 +132,6 @@ class Contract(Part):
     guards: Literal["cluster", "own"] = "own"
     """Which namespaces the admission policies judge: all but the system's, or only the platform's
     own, on a cluster that other teams use too."""
-    kubelets_certified: bool = False
-    """Whether kubelets serve certificates that the cluster's own CA signed."""
     promised: bool = False
     """True before a cluster exists: the addresses are the planned ones, and what only a cluster
     can tell (digests of images, secrets, definitions) is not known."""
@@ -155,8 +165,36 @@ def promised(environment: Environment) -> Contract:
         "guards": "own" if environment.cluster.substrate == "existing" else "cluster",
         "promised": True,
     }
-    own = promise.in_account(environment, environment.aws) if environment.aws else None
-    return Contract.model_validate(shared | (own or _on_hosts(environment)))
+    if environment.aws:
+        own = promise.in_account(environment, environment.aws)
+    elif environment.cluster.contract:
+        # The environment's own copy of the kubeconfig stands with its state.
+        own = described(environment).model_dump(exclude={"kubeconfig"})
+    else:
+        own = _on_hosts(environment)
+    return Contract.model_validate(shared | own)
+
+
+def described(environment: Environment) -> Described:
+    """What a person wrote of an existing cluster; raises Refusal for what cannot be."""
+    where = by_hand(environment)
+    told = refusal.read(where, Described)
+    for key, value, rule, remedy in existing.faults(told):
+        raise refusal.Refusal(f"{where}: {key}", value, rule, remedy)
+    return told
+
+
+def by_hand(environment: Environment) -> Path:
+    """The file that a person wrote; in the checkout unless the environment names it absolutely."""
+    return places.REPOSITORY / str(environment.cluster.contract)
+
+
+def settled_existing(
+    environment: Environment, images: dict[str, Image], crds: dict[str, Path]
+) -> Contract:
+    """The contract of an existing cluster, once its registry has the platform's images."""
+    update = {"images": images, "crds": crds, "promised": False}
+    return promised(environment).model_copy(update=update)
 
 
 def settled(

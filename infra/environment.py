@@ -28,6 +28,8 @@ class Cluster(Closed):
     inventory: DnsLabel | None = None
     edge: DnsLabel | None = None
     """Inventory of machines without Kubernetes that run the environment's models."""
+    contract: str | None = None
+    """File that describes an existing cluster, from the root of the checkout or absolute."""
 
 
 class Network(Closed):
@@ -97,6 +99,17 @@ class Node(Closed):
     address: str
 
 
+class Quota(Closed):
+    """What all models of an environment may use together. It bounds a fault, such as a controller
+    that makes pods without end, and what one environment takes of a cluster of many."""
+
+    pods: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    cpu: Annotated[int, Field(ge=1, le=1_000_000)] = 128
+    """Cores that pods request."""
+    memory_gib: Annotated[int, Field(ge=1, le=10_000_000)] = 1024
+    """GiB that pods request; their limits may be twice as much."""
+
+
 # Below it stand the network's own address and the container engine's gateway.
 FIRST_ADDRESS = 11
 
@@ -117,11 +130,14 @@ class Environment(Closed):
     """What should run: ``git`` in bentos/releases/NAME, ``state`` in the state folder."""
     network: Network
     ports: Ports | None = None
-    """Of this machine; in an account clients reach the gateway at ``aws.domain``."""
+    """Of this machine; in an account clients reach the gateway at ``aws.domain``, on an existing
+    cluster where its contract says."""
     node_ports: NodePorts = NodePorts()
     pools: tuple[Pool, ...] = ()
-    """Of a cluster that is not in an account, whose pools stand in ``aws.pools``."""
+    """Of a cluster of hosts. Those of an account stand in ``aws.pools``, those of an existing
+    cluster in its contract."""
     aws: Aws | None = None
+    models: Quota = Quota()
     registry_gib: Annotated[int, Field(ge=1, le=1000)] = 10
     prometheus_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
 
@@ -131,11 +147,23 @@ class Environment(Closed):
             raise ValueError(
                 "stand-ins never serve a production environment: supply must not be closed"
             )
+        if (self.cluster.substrate == "existing") != (self.cluster.contract is not None):
+            rule = "an existing cluster has one, and no other has"
+            remedy = "Name the file that describes the cluster, or remove cluster.contract."
+            raise Refusal("cluster.contract", self.cluster.contract, rule, remedy)
         if self.cluster.substrate == "aws":
             self._in_an_account()
+        elif self.cluster.substrate == "existing":
+            self._on_what_is_there()
         else:
             self._on_hosts()
         return self
+
+    def _on_what_is_there(self) -> None:
+        for key in ("aws", "ports", "pools"):
+            if value := getattr(self, key):
+                rule = "an existing cluster has it in its contract, or not at all"
+                raise Refusal(key, value, rule, f"Remove {key}.")
 
     def _in_an_account(self) -> None:
         if self.aws is None:

@@ -79,13 +79,14 @@ def _copies(env: Environment, aws: Aws, report: Report) -> Iterator[Copy]:
             yield Copy(name=name, source=archive, tag=tag, digest=made.digest)
 
 
-def copy(source: str, reference: str, authfile: Path) -> None:
-    """Copy an image with all its architectures, to the byte."""
+def copy(source: str, reference: str, authfile: Path | None = None) -> None:
+    """Copy an image with all its architectures, to the byte; by default as whoever is logged in."""
     command = ["skopeo", "copy", "--quiet", "--all", "--preserve-digests"]
-    command += ["--dest-authfile", str(authfile), source, f"docker://{reference}"]
+    command += ["--dest-authfile", str(authfile)] if authfile else []
+    command += [source, f"docker://{reference}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise PushError(
             f"{reference} was not copied from {source}: {done.stderr.strip()[-1500:]}\nCheck the "
-            "network and what the deploy role may do, then run the command again."
+            "network and what you may do there, then run the command again."
         )

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import bcrypt
 from cryptography import x509
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from infra import places, refusal
+from infra import contract, places, refusal
 from infra.environment import Environment
 
 REGISTRY_NAME = "registry.modelyard.internal"
@@ -62,10 +63,10 @@ def ensure(env: Environment, *, now: dt.datetime | None = None) -> Path:
     folder.chmod(0o700)
     _passphrase(folder)
     authority = _authority(folder, env, moment)
-    _server(folder, "gateway", [env.aws.domain] if env.aws else LOCAL, authority, moment)
+    _server(folder, "gateway", _gateway_names(env), authority, moment)
     _server(folder, "metrics-server", [METRICS_NAME], authority, moment)
     _random(folder / "token")
-    if env.aws is None:
+    if env.cluster.substrate == "hosts":
         _registry(folder, env, authority, moment)
     _trust(folder)
     for path in folder.iterdir():
@@ -73,8 +74,14 @@ def ensure(env: Environment, *, now: dt.datetime | None = None) -> Path:
     return folder
 
 
+def _gateway_names(env: Environment) -> list[str]:
+    if env.cluster.substrate == "hosts":
+        return LOCAL
+    return [str(urlsplit(contract.promised(env).gateway.url).hostname)]
+
+
 def _registry(folder: Path, env: Environment, authority: _Pair, now: dt.datetime) -> None:
-    """Certificate and accounts of the platform's own registry; an account has its own."""
+    """Certificate and accounts of the platform's own registry; other substrates have one."""
     addresses = [node.address for node in env.nodes()]
     _server(folder, "registry", [REGISTRY_NAME, *LOCAL, *addresses], authority, now)
     accounts = {name: _random(folder / f"registry-{name}") for name in ("push", "pull")}

@@ -1,8 +1,8 @@
 """Take an environment away; only the cache of built things stays."""
 
-from ci.pipeline import engine, hosts, lock
+from ci.pipeline import engine, hosts, lock, stacks, workplace
 from ci.pipeline.steps import Steps
-from infra import places
+from infra import contract, places
 from infra.environment import Environment
 from infra.refusal import Refusal
 
@@ -15,6 +15,9 @@ def run(env: Environment, steps: Steps, *, take: bool = False) -> None:
     is not of this machine, or that a command works on.
     """
     allowed(env)
+    if env.cluster.substrate == "existing":
+        _leave(env, steps, take=take)
+        return
     with lock.hold(env.name, take=take):
         with steps.step("hosts") as report:
             if (places.state(env.name) / "hosts").exists() or engine.answers() is not None:
@@ -24,6 +27,22 @@ def run(env: Environment, steps: Steps, *, take: bool = False) -> None:
             lock.free(env.name)
     with steps.step("engine"):
         engine.stop_if_ours()
+    steps.remember()
+
+
+def _leave(env: Environment, steps: Steps, *, take: bool) -> None:
+    """Delete from a team's cluster what Pulumi made there, and nothing else.
+
+    Images stay in its registry. What fails leaves the state, so that the command can go on later.
+    """
+    with lock.hold(env.name, take=take):
+        if contract.path(env.name).is_file():
+            stacks.prepare(env)
+            for project in reversed(workplace.projects(env)):
+                with steps.step(project) as report:
+                    stacks.Stack(env, project).destroy(report)
+        with steps.step("state"):
+            lock.free(env.name)
     steps.remember()
 
 

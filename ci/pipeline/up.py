@@ -11,6 +11,7 @@ from ci.pipeline import (
     bento,
     credentials,
     engine,
+    existing,
     hosts,
     lock,
     models,
@@ -54,11 +55,18 @@ def _run(env: Environment, steps: Steps) -> Outcome:
     if env.aws:
         with steps.step("account"):
             accounts.require(env, env.aws)
+    if env.cluster.contract:
+        contract.described(env)  # refused before anything is made
     with steps.step("machine") as report:
         doctor.require(env, report)
     with steps.step("tools") as report:
         provide.ensure(env, report)
-    changed += _account(env, env.aws, steps) if env.aws else _hosts(env, steps)
+    if env.aws:
+        changed += _account(env, env.aws, steps)
+    elif env.cluster.substrate == "existing":
+        changed += _existing(env, steps)
+    else:
+        changed += _hosts(env, steps)
     with steps.step("platform") as report:
         stacks.prepare(env)
         changed += _words("platform", platform.up(env, report))
@@ -107,6 +115,17 @@ def _account(env: Environment, aws: Aws, steps: Steps) -> list[str]:
         written = accounts.hand_over(env, accounts.told(env), published)
         accounts.await_answer(contract.load(env), report)
     return [*changed, *(["credentials"] if given else []), *(["contract"] if written else [])]
+
+
+def _existing(env: Environment, steps: Steps) -> list[str]:
+    """Ask the cluster for what its contract promises, and give its registry our images."""
+    with steps.step("credentials"):
+        credentials.ensure(env)
+    with steps.step("cluster") as report:
+        existing.ask(env, report)
+    with steps.step("images") as report:
+        published = existing.publish(env, report)
+    return ["contract"] if existing.hand_over(env, published) else []
 
 
 def _first_models(env: Environment) -> list[str]:

@@ -23,7 +23,8 @@ environment, contract = site.load(pulumi.get_stack())
 on = pulumi.ResourceOptions(providers=[site.cluster(contract)])
 
 Admission("admission", AdmissionArgs(contract=contract), on)
-names = Namespaces("namespaces", NamespacesArgs(contract=contract), on).names
+spaces = NamespacesArgs(contract=contract, models=environment.models)
+names = Namespaces("namespaces", spaces, on).names
 disks = StorageArgs(contract=contract, namespace=names["storage"])
 volumes = Storage("storage", disks, on).storage_class
 registry = RegistryArgs(
@@ -33,7 +34,6 @@ registry = RegistryArgs(
     gib=environment.registry_gib,
 )
 Registry("registry", registry, on)
-
 gateway_args = GatewayArgs(contract=contract, namespace=names["gateway"], models=names["models"])
 gateway = Gateway("gateway", gateway_args, on)
 entrance = DoorkeeperArgs(contract=contract, namespace=names["gateway"])

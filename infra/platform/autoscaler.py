@@ -33,7 +33,7 @@ class Autoscaler(pulumi.ComponentResource):
         contract, component = args.contract, spaces.AUTOSCALER
         namespace = args.namespaces[spaces.AUTOSCALING]
         account = access.account(name, contract, component, namespace, self)
-        prometheus = policies.component(spaces.MONITORING, spaces.PROMETHEUS)
+        prometheus = policies.prometheus(contract)
         policies.allow(
             name,
             contract,

@@ -39,16 +39,12 @@ class Delivery(pulumi.ComponentResource):
             args.namespace,
             component,
             self,
-            hears=[
-                policies.Talk(
-                    policies.component(spaces.MONITORING, spaces.PROMETHEUS), (METRICS_PORT,)
-                )
-            ],
+            hears=[policies.Talk(policies.prometheus(contract), (METRICS_PORT,))],
             speaks=[
                 policies.api_server(contract),
                 policies.name_service(),
                 policies.Talk(
-                    policies.component(spaces.MONITORING, spaces.PROMETHEUS),
+                    policies.prometheus(contract),
                     (spaces.PROMETHEUS_PORT,),
                 ),
             ],

@@ -25,9 +25,12 @@ class Devices(pulumi.ComponentResource):
         self, name: str, args: DevicesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Devices", name, None, opts)
-        contract, namespace = args.contract, args.namespace
+        if "devices" not in args.contract.existing:
+            self._install(args.contract, args.namespace)
+        self.register_outputs({})
+
+    def _install(self, contract: Contract, namespace: pulumi.Input[str]) -> None:
         below = pulumi.ResourceOptions(parent=self)
         GpuNodes("gpu-nodes", GpuNodesArgs(contract=contract, namespace=namespace), below)
         NeuronNodes("neuron-nodes", NeuronNodesArgs(contract=contract, namespace=namespace), below)
         Fabric("fabric", FabricArgs(contract=contract, namespace=namespace), below)
-        self.register_outputs({})

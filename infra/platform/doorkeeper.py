@@ -63,7 +63,7 @@ class Doorkeeper(pulumi.ComponentResource):
                 policies.Talk(
                     (
                         *policies.component(spaces.GATEWAY, spaces.TRAEFIK),
-                        *policies.component(spaces.MONITORING, spaces.PROMETHEUS),
+                        *policies.prometheus(contract),
                     ),
                     (DOORKEEPER_PORT,),
                 )

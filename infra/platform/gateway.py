@@ -143,9 +143,7 @@ class Gateway(pulumi.ComponentResource):
             self,
             hears=[
                 policies.Talk((), (PORT,)),
-                policies.Talk(
-                    policies.component(spaces.MONITORING, spaces.PROMETHEUS), (METRICS_PORT,)
-                ),
+                policies.Talk(policies.prometheus(args.contract), (METRICS_PORT,)),
             ],
             speaks=[
                 policies.Talk(

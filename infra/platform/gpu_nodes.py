@@ -53,7 +53,7 @@ class GpuNodes(pulumi.ComponentResource):
             )
             for component in (spaces.NVIDIA_PLUGIN, spaces.DCGM)
         }
-        prometheus = policies.component(spaces.MONITORING, spaces.PROMETHEUS)
+        prometheus = policies.prometheus(contract)
         policies.allow(
             name,
             contract,

@@ -180,7 +180,7 @@ class Metrics(pulumi.ComponentResource):
                 policies.Talk(
                     (
                         *policies.nodes(args.contract),
-                        *policies.component(spaces.MONITORING, spaces.PROMETHEUS),
+                        *policies.prometheus(args.contract),
                     ),
                     (PORT,),
                 )

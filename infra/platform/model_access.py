@@ -50,7 +50,7 @@ class ModelAccess(pulumi.ComponentResource):
                 policies.Talk(
                     (
                         *policies.component(spaces.GATEWAY, spaces.TRAEFIK),
-                        *policies.component(spaces.MONITORING, spaces.PROMETHEUS),
+                        *policies.prometheus(contract),
                     ),
                     (spaces.MODEL_PORT_NUMBER,),
                 )

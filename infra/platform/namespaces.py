@@ -9,6 +9,7 @@ from pulumi_kubernetes.core.v1 import Namespace, ResourceQuota, ResourceQuotaSpe
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from infra.contract import Contract
+from infra.environment import Quota
 from infra.platform import pods, policies, spaces
 
 
@@ -43,23 +44,27 @@ SPACES = (
         cpu="10",
         memory_gib=32,
     ),
-    Space(name=spaces.MODELS, pods=1000, cpu="128", memory_gib=1024),
 )
 
 
 AUTOSCALED = Space(name=spaces.AUTOSCALING)
 
 
-def wanted(contract: Contract) -> tuple[Space, ...]:
-    """The namespaces of a cluster."""
-    return (*SPACES, AUTOSCALED) if contract.autoscaling else SPACES
-
-
 @dataclass(frozen=True, kw_only=True)
 class NamespacesArgs:
-    """The contract of the cluster that gets the namespaces."""
+    """The contract of the cluster that gets the namespaces, and what all models may use."""
 
     contract: Contract
+    models: Quota
+
+
+def wanted(args: NamespacesArgs) -> tuple[Space, ...]:
+    """The namespaces of a cluster."""
+    quota = args.models
+    models = Space(
+        name=spaces.MODELS, pods=quota.pods, cpu=str(quota.cpu), memory_gib=quota.memory_gib
+    )
+    return (*SPACES, models, AUTOSCALED) if args.contract.autoscaling else (*SPACES, models)
 
 
 class Namespaces(pulumi.ComponentResource):
@@ -72,9 +77,7 @@ class Namespaces(pulumi.ComponentResource):
         self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Namespaces", name, None, opts)
-        self.names = {
-            space.name: self._make(name, args.contract, space) for space in wanted(args.contract)
-        }
+        self.names = {space.name: self._make(name, args.contract, space) for space in wanted(args)}
         self.register_outputs({"names": dict(self.names)})
 
     def _make(self, name: str, contract: Contract, space: Space) -> pulumi.Output[str]:

@@ -16,7 +16,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from infra.contract import Contract
-from infra.platform import pods
+from infra.platform import pods, spaces
 
 _NAMESPACE = "kubernetes.io/metadata.name"
 
@@ -50,6 +50,13 @@ def everything_in(namespace: str) -> tuple[NetworkPolicyPeerArgs, ...]:
     """All pods of a namespace."""
     selector = LabelSelectorArgs(match_labels={_NAMESPACE: namespace})
     return (NetworkPolicyPeerArgs(namespace_selector=selector),)
+
+
+def prometheus(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
+    """The Prometheus that reads metrics: the platform's own, or all pods where the team's is."""
+    if "monitoring" in contract.existing:
+        return everything_in(contract.prometheus)
+    return component(spaces.MONITORING, spaces.PROMETHEUS)
 
 
 def nodes(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:

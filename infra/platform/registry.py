@@ -77,7 +77,7 @@ class Registry(pulumi.ComponentResource):
             ),
             opts=options,
         )
-        prometheus = policies.component(spaces.MONITORING, spaces.PROMETHEUS)
+        prometheus = policies.prometheus(contract)
         policies.allow(
             name,
             contract,

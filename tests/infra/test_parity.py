@@ -5,7 +5,6 @@ in an AWS account, and of one that a team has already and describes by hand.
 """
 
 import copy
-import json
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import contract, environment, refusal
+from infra import contract, environment
 from infra.contract import Contract
-from infra.environment import Environment
+from infra.environment import Cluster, Environment, Network
 from infra.foundation.told import Told
 from infra.models import release
 from infra.models.release import Release, Resources
@@ -51,6 +50,12 @@ SHARED = [
     Explained(
         "*-rollout: spec.template.spec.containers.0.image", "images come from another registry"
     ),
+    Explained("kubernetes:core/v1:Secret model-access-pull", "nodes pull by their own right"),
+    Explained(
+        "kubernetes:core/v1:ServiceAccount model-access-account: imagePullSecrets",
+        "nodes pull by their own right",
+    ),
+    Explained("*-rollout: spec.template.spec.imagePullSecrets", "nodes pull by their own right"),
 ]
 KNOWN = {
     "aws": [
@@ -78,12 +83,6 @@ KNOWN = {
             "kubernetes:networking.k8s.io/v1:NetworkPolicy monitoring-policy: spec.egress",
             "the autoscaler and the GPUs' exporter are scraped",
         ),
-        Explained("kubernetes:core/v1:Secret model-access-pull", "nodes pull by their own role"),
-        Explained(
-            "kubernetes:core/v1:ServiceAccount model-access-account: imagePullSecrets",
-            "nodes pull by their own role",
-        ),
-        Explained("*-rollout: spec.template.spec.imagePullSecrets", "nodes pull by their own role"),
     ],
     "existing": [
         *SHARED,
@@ -95,8 +94,12 @@ KNOWN = {
         Explained("kubernetes:* monitoring-*", "the team has Prometheus already"),
         Explained("kubernetes:* metrics-*", "the team has metrics-server already"),
         Explained(
-            "kubernetes:core/v1:Secret model-access-pull: data.value..dockerconfigjson",
-            "the password is for the team's registry",
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.namespaceSelector.*",
+            "metrics are read from where the team's Prometheus is",
+        ),
+        Explained(
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.podSelector",
+            "the team's Prometheus may have other labels",
         ),
     ],
 }
@@ -130,45 +133,36 @@ def in_account() -> Environment:
 
 # What a person writes who has a cluster: its own addresses, storage, monitoring and registry.
 BY_HAND = """\
-environment: parity
 api: https://cluster.team.example.com:6443
-kubeconfig: /home/team/.kube/config
-credentials: {credentials}
+kubeconfig: ~/.kube/config
 storage_class: fast
 registry:
   pull: registry.team.example.com/models
   push: registry.team.example.com/models
-  node_port: 30500
-gateway: {{ url: https://models.team.example.com, node_port: 30443, port: 443 }}
+  pulled_by: nodes
+gateway: { url: https://models.team.example.com, node_port: 30443, port: 443 }
 pools:
   - name: workers
     kind: cpu
     simulated: false
     gpus_per_node: 0
-    labels: {{ team.example.com/pool: workers }}
+    labels: { team.example.com/pool: workers }
 network_engine: cilium
 enforces_network_policy: true
-pod_cidr: 10.8.0.0/14
-service_cidr: 10.12.0.0/16
-node_cidr: 10.16.0.0/16
 existing: [registry, metrics, monitoring]
-kubelets_certified: true
-images: {images}
-crds: {crds}
+prometheus: team-monitoring
 """
 
 
 def by_hand(folder: Path, like: Contract) -> Contract:
-    images = {name: one.model_dump() for name, one in like.images.items()}
     path = folder / "contract.yaml"
-    path.write_text(
-        BY_HAND.format(
-            credentials=like.credentials,
-            images=json.dumps(images),
-            crds=json.dumps({name: str(one) for name, one in like.crds.items()}),
-        )
+    path.write_text(BY_HAND)
+    ranges = Network(hosts="10.16.0.0/16", pods="10.8.0.0/14", services="10.12.0.0/16")
+    cluster = Cluster(substrate="existing", contract=str(path))
+    theirs = hosts().model_copy(
+        update={"cluster": cluster, "network": ranges, "ports": None, "pools": ()}
     )
-    return refusal.read(path, Contract)
+    return contract.settled_existing(theirs, like.images, like.crds)
 
 
 def told() -> Told:
@@ -209,7 +203,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, new_engine: "type[Engine]") -
         clusters = {
             "hosts": (hosts(), made.model_copy(update=same)),
             "aws": (in_account(), settled.model_copy(update=same)),
-            "existing": (hosts(), by_hand(folder, made)),
+            "existing": (hosts(), by_hand(folder, made).model_copy(update=same)),
         }
         contract.path(NAME).parent.mkdir()
         release.write(hosts(), RELEASE)

@@ -116,7 +116,8 @@ def serves(server: ApiServer, path: str) -> bool:
 
 
 @contextmanager
-def controller(server: ApiServer, folder: Path) -> Iterator[None]:
+def controller(server: ApiServer, folder: Path) -> Iterator[int]:
+    """Argo Rollouts for the namespace ``models``; its process id."""
     command = [
         str(binary("argo-rollouts", "rollouts-controller")),
         f"--kubeconfig={server.kubeconfig}",
@@ -131,7 +132,7 @@ def controller(server: ApiServer, folder: Path) -> Iterator[None]:
     with (folder / "controller.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
-        yield
+        yield process.pid
         assert process.poll() is None, (folder / "controller.log").read_text()[-2000:]
     finally:
         process.terminate()

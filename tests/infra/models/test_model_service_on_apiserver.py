@@ -15,7 +15,7 @@ from infra.models.model_service import ModelService
 from infra.models.release import Release
 from infra.models.wanted import arguments
 from tests.infra.conftest import Engine
-from tests.infra.plugins.apiserver import ApiServer, running
+from tests.infra.plugins.apiserver import ApiServer, running, whole
 
 pytestmark = pytest.mark.apiserver
 
@@ -67,15 +67,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         else:
             pytest.fail(f"the API server does not serve {names} after a minute")
         yield started
-
-
-def whole(value: Any) -> Any:
-    """Pulumi's wire knows one kind of number; the API server wants whole ones written as such."""
-    if isinstance(value, dict):
-        return {key: whole(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [whole(one) for one in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def collection(inputs: dict[str, Any]) -> str:

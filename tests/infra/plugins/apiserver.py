@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class ApiServer:
 
     def __init__(self, url: str, token: str, ca: Path, kubeconfig: Path) -> None:
         self.url, self.kubeconfig = url, kubeconfig
+        self.processes: dict[str, int] = {}
+        """Ids of its processes, by name."""
         self._headers = {"Authorization": f"Bearer {token}"}
         self._pool = urllib3.PoolManager(ca_certs=str(ca))
 
@@ -128,7 +130,7 @@ class ApiServer:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[ApiServer]:
+def running(folder: Path, *, controller_flags: Sequence[str] = ()) -> Iterator[ApiServer]:
     """Start all of it in ``folder``; stop exactly these processes at the end."""
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
     token = secrets.token_hex(16)
@@ -177,6 +179,7 @@ def running(folder: Path) -> Iterator[ApiServer]:
                 "--bind-address=127.0.0.1",
                 "--secure-port=0",
                 "--concurrent-gc-syncs=4",
+                *controller_flags,
             ],
         )
         _await(
@@ -185,6 +188,9 @@ def running(folder: Path) -> Iterator[ApiServer]:
             processes,
             folder,
         )
+        names = ("etcd", "kube-apiserver", "kube-controller-manager")
+        pids = [process.pid for process in processes]
+        server.processes = dict(zip(names, pids, strict=True))
         yield server
     finally:
         # Killed, not asked: an API server takes 20 s to end in good order, for nothing here.
@@ -268,3 +274,12 @@ def own_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if not key.startswith("PULUMI_") and key != "KUBECONFIG"
     }
+
+
+def whole(value: Any) -> Any:
+    """Pulumi's wire knows one kind of number; the API server wants whole ones written as such."""
+    if isinstance(value, dict):
+        return {key: whole(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
