@@ -110,7 +110,8 @@ def test_down_takes_what_was_made_and_leaves_what_is_the_teams(
 
     down.run(there, Steps(Progress(io.StringIO())))
 
-    assert server.find(f"{ROLLOUTS}/digits") is None
+    # The garbage collector, which ends the deletion, looks for new kinds every half minute.
+    until("the rollout is gone", lambda: server.find(f"{ROLLOUTS}/digits") is None)
     assert server.find(f"{CONFIG_MAPS}/theirs") is not None
     assert server.find("/api/v1/nodes/w1") is not None
     assert not contract.path(there.name).exists()

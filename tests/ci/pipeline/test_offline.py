@@ -146,7 +146,7 @@ def test_the_real_engine_shows_what_a_commit_changed(
         subprocess.run([*git, *command], check=True)
     names = copy / "infra" / "platform" / "namespaces.py"
     before = names.read_text()
-    names.write_text(before.replace("pods=1000, cpu=", "pods=1001, cpu="))
+    names.write_text(before.replace("pods=quota.pods,", "pods=quota.pods + 1,"))
     assert names.read_text() != before
     monkeypatch.setattr(places, "REPOSITORY", copy)
     monkeypatch.setattr(
