@@ -1,17 +1,11 @@
 """`yard status [ENV]`."""
 
-from typing import Annotated
-
-import typer
-
 from ci.pipeline import status
 from ci.yard import arguments, say
 
 
 def command(
-    env: Annotated[
-        str, typer.Argument(metavar="ENV", help="Environment: the NAME of Pulumi.NAME.yaml.")
-    ] = "local",
+    env: arguments.Environment = "local",
     json_: arguments.Json = False,
 ) -> None:
     """Show nodes, pools, platform and models of an environment, as the cluster says now."""

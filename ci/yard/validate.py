@@ -1,6 +1,6 @@
 """`yard validate ENV`."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -15,9 +15,7 @@ from infra.refusal import Refusal
 
 
 def command(
-    env: Annotated[
-        str, typer.Argument(metavar="ENV", help="Environment: the NAME of Pulumi.NAME.yaml.")
-    ] = "local",
+    env: arguments.Environment = "local",
     json_: arguments.Json = False,
 ) -> None:
     """Look at every host and change nothing; exit code 0 well, 1 degraded, 2 broken."""
