@@ -29,6 +29,14 @@ TaintText = Annotated[
 ]
 """A taint of a node: ``key=value:effect``."""
 
+
+def taint(text: str) -> tuple[str, str, str]:
+    """Key, value and effect of a TaintText."""
+    mark, _, effect = text.rpartition(":")
+    key, _, value = mark.partition("=")
+    return key, value, effect
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 NodePort = Annotated[int, Field(ge=30000, le=32767)]
 

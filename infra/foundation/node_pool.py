@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_aws import autoscaling, ec2, eks, vpc
 
+from infra import names
 from infra.foundation import node_config, placement
 from infra.foundation.place import Place
 from infra.foundation.settings import Pool
@@ -177,8 +178,7 @@ class NodePool(pulumi.ComponentResource):
             f"{TEMPLATE}/resources/ephemeral-storage": f"{pool.disk_gib}Gi",
         }
         for taint in placement.taints(pool):
-            mark, _, effect = taint.rpartition(":")
-            key, _, text = mark.partition("=")
+            key, text, effect = names.taint(taint)
             tags[f"{TEMPLATE}/taint/{key}"] = f"{text}:{effect}"
         if pool.accelerator:
             resource = placement.RESOURCES[pool.accelerator.kind]
@@ -204,8 +204,7 @@ def _reference(template: ec2.LaunchTemplate) -> eks.NodeGroupLaunchTemplateArgs:
 
 
 def _taint(text: str) -> eks.NodeGroupTaintArgs:
-    mark, _, effect = text.rpartition(":")
-    key, _, content = mark.partition("=")
+    key, content, effect = names.taint(text)
     return eks.NodeGroupTaintArgs(key=key, value=content, effect=EFFECTS[effect])
 
 

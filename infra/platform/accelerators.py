@@ -10,6 +10,7 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgs,
 )
 
+from infra import names
 from infra.contract import Contract, Pool
 from infra.platform import access, known, node_daemons, pods, spaces
 
@@ -67,6 +68,5 @@ def _container(contract: Contract, pool: Pool) -> ContainerArgs:
 
 def _tolerates(taint: str) -> TolerationArgs:
     """``key=value:effect`` as a toleration."""
-    mark, _, effect = taint.rpartition(":")
-    key, _, value = mark.partition("=")
+    key, value, effect = names.taint(taint)
     return TolerationArgs(key=key, operator="Equal", value=value, effect=effect)
