@@ -1,7 +1,5 @@
 """The cluster of an account, made by infra/foundation: what must be, and how it is handed over."""
 
-from pathlib import Path
-
 from kubernetes import client
 
 from ci.pipeline import account_images, backend, cluster, credentials, files, plugins, stacks
@@ -55,9 +53,7 @@ def hand_over(env: Environment, found: Told, images: dict[str, Image]) -> bool:
         facts.kubeconfig: kubeconfig.text(found),
         contract.path(env.name): facts.model_dump_json(indent=1) + "\n",
     }
-    changed = [path for path, text in texts.items() if not _is(path, text)]
-    for path in changed:
-        files.write(path, texts[path], 0o600)
+    changed = [path for path, text in texts.items() if files.update(path, text, 0o600)]
     return bool(changed)
 
 
@@ -73,7 +69,3 @@ def await_answer(facts: Contract, report: Report) -> None:
             " aws.api_access lists ranges: run this where the VPC can be reached. It goes on where"
             " it stopped."
         ) from error
-
-
-def _is(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text

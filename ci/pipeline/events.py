@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,11 @@ class Changes:
     violations: list[Violation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """What the engine warned of."""
+
+    @classmethod
+    def untouched(cls, resources: Sequence[Mapping[str, Any]]) -> "Changes":
+        """Of a run that was left out: all resources of the state stay the same."""
+        return cls(same=len(resources), unchanged=[str(one["urn"]) for one in resources])
 
     @property
     def none(self) -> bool:

@@ -5,7 +5,6 @@ Nothing is changed on the cluster here; platform and models are Pulumi's, as eve
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from kubernetes import client
@@ -124,7 +123,7 @@ def hand_over(env: Environment, published: dict[str, Image]) -> bool:
     """Write the contract; whether it changed."""
     crds = provide.definitions(supply.resolve(env))
     facts = contract.settled_existing(env, published, crds)
-    return _write(contract.path(env.name), facts.model_dump_json(indent=1) + "\n")
+    return files.update(contract.path(env.name), facts.model_dump_json(indent=1) + "\n", 0o600)
 
 
 def _take_over(env: Environment, told: Described, facts: Contract) -> None:
@@ -145,11 +144,4 @@ def _take_over(env: Environment, told: Described, facts: Contract) -> None:
     if done.returncode:
         rule, remedy = done.stderr.strip(), "Correct it, or name another kubeconfig."
         raise Refusal(f"{contract.by_hand(env)}: kubeconfig", str(source), rule, remedy)
-    _write(facts.kubeconfig, done.stdout)
-
-
-def _write(path: Path, text: str) -> bool:
-    if path.is_file() and path.read_text() == text:
-        return False
-    files.write(path, text, 0o600)
-    return True
+    files.update(facts.kubeconfig, done.stdout, 0o600)

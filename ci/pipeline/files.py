@@ -14,6 +14,14 @@ def write(path: Path, text: str, mode: int) -> None:
     partial.replace(path)
 
 
+def update(path: Path, text: str, mode: int) -> bool:
+    """Write a text unless the file has it already; whether it changed."""
+    if path.is_file() and path.read_text() == text:
+        return False
+    write(path, text, mode)
+    return True
+
+
 def link(source: Path, target: Path) -> None:
     """Hard-link a file, or copy it across file systems; what is alike already is left alone."""
     if target.exists() and (target.samefile(source) or _alike(source, target)):

@@ -14,9 +14,6 @@ from ci.report import Report
 from infra import contract
 from infra.environment import Environment
 from infra.models import release, wanted
-from infra.plugins.kubernetes import drift
-from infra.plugins.kubernetes.cluster import Cluster, Settings
-from infra.plugins.kubernetes.errors import ClusterError
 
 SERVICE = "modelyard:models:ModelService"
 
@@ -57,9 +54,7 @@ def _run(
     known = there.keys() | {one.name for one in release.releases(env)}
     chosen = differing(env, there) if only is None else known.intersection(only)
     if not chosen:
-        return stacks.Changes(
-            same=len(resources), unchanged=[resource["urn"] for resource in resources]
-        )
+        return stacks.Changes.untouched(resources)
     if chosen == known:
         return run(report)
     return run(report, focus(env, chosen))
@@ -83,12 +78,8 @@ def differing(env: Environment, there: Mapping[str, Service]) -> set[str]:
     same = {
         name for name, one in there.items() if one.key is not None and one.key == keys.get(name)
     }
-    cluster = Cluster(Settings(kubeconfig=str(facts.kubeconfig)))
     owners = {each["urn"]: name for name in same for each in there[name].objects}
-    try:
-        drifted = drift.drifted(cluster, [each for name in same for each in there[name].objects])
-    except ClusterError as error:
-        raise stacks.StackError(str(error)) from error
+    drifted = stacks.drifted(facts, [each for name in same for each in there[name].objects])
     return (there.keys() | keys.keys()) - same | {owners[urn] for urn in drifted}
 
 

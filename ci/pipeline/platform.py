@@ -17,9 +17,6 @@ from ci.pipeline import files, plugins, stacks, workplace
 from ci.report import Report
 from infra import contract, digests
 from infra.environment import Environment
-from infra.plugins.kubernetes import drift
-from infra.plugins.kubernetes.cluster import Cluster, Settings
-from infra.plugins.kubernetes.errors import ClusterError
 from infra.policy import exemptions
 
 VOLATILE = ("created", "modified", "sourcePosition", "stackTrace")
@@ -45,9 +42,7 @@ def _run(env: Environment, verb: Literal["preview", "up"], report: Report) -> st
     resources, program = stack.resources(), _program(env)
     settled = _read(env) == [program, _state(resources)] and not stack.unfinished()
     if settled and not _drifted(env, resources):
-        return stacks.Changes(
-            same=len(resources), unchanged=[resource["urn"] for resource in resources]
-        )
+        return stacks.Changes.untouched(resources)
     changes = run(report)
     if changes.violations or changes.warnings:
         return changes  # they are to be shown each time
@@ -83,12 +78,8 @@ def _state(resources: Iterable[dict[str, Any]]) -> str:
 
 def _drifted(env: Environment, resources: Iterable[dict[str, Any]]) -> bool:
     objects = [one for one in resources if str(one["type"]).startswith("kubernetes:")]
-    cluster = Cluster(Settings(kubeconfig=str(contract.load(env).kubeconfig)))
-    try:
-        # A refresh since then would have changed the state's digest.
-        return bool(drift.drifted(cluster, objects, applied=True))
-    except ClusterError as error:
-        raise stacks.StackError(str(error)) from error
+    # A refresh since then would have changed the state's digest.
+    return bool(stacks.drifted(contract.load(env), objects, applied=True))
 
 
 def _path(env: Environment) -> Path:

@@ -10,6 +10,7 @@ What may write (`up`, `refresh`, `destroy`) is to be called while holding the en
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,11 @@ from ci.pipeline import backend, events, plugins, workplace
 from ci.pipeline.events import Changes, PolicyError, StackError, Step
 from ci.pipeline.workplace import Project
 from ci.report import Report, remark
+from infra.contract import Contract
 from infra.environment import Environment
-from infra.plugins.kubernetes import live, objects
+from infra.plugins.kubernetes import drift, live, objects
 from infra.plugins.kubernetes.cluster import Cluster, Settings
+from infra.plugins.kubernetes.errors import ClusterError
 
 __all__ = [
     "Changes",
@@ -28,6 +31,7 @@ __all__ = [
     "Stack",
     "StackError",
     "Step",
+    "drifted",
     "engine_environment",
     "prepare",
 ]
@@ -39,6 +43,20 @@ def engine_environment(env: Environment) -> dict[str, str]:
     """All variables that plain `pulumi` needs; `yard env` prints them."""
     workplace.prepare(env)
     return workplace.environment(env)
+
+
+def drifted(
+    facts: Contract, objects: Iterable[dict[str, Any]], *, applied: bool = False
+) -> set[str]:
+    """URNs of a state's objects that the cluster has otherwise: :func:`drift.drifted`.
+
+    Raises StackError when the cluster does not answer.
+    """
+    cluster = Cluster(Settings(kubeconfig=str(facts.kubeconfig)))
+    try:
+        return drift.drifted(cluster, list(objects), applied=applied)
+    except ClusterError as error:
+        raise StackError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Which services a run of the models project looks at, and that it looks at no others."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,24 +9,19 @@ from ci.pipeline import models, stacks
 from ci.pipeline.models import SERVICE
 from ci.pipeline.stacks import Changes, Focus
 from ci.report import silent
-from infra import contract, digests, environment
+from infra import contract, digests
 from infra.environment import Environment
 from infra.models import release, wanted
 from infra.models.release import Release, Resources
 from infra.plugins.kubernetes import drift
 from infra.plugins.kubernetes.errors import Unreachable
+from tests.infra.models import samples
 
 STACK = "urn:pulumi:test::modelyard-models::pulumi:pulumi:Stack::modelyard-models-test"
 
 
 def made(name: str, version: str = "1.0.0") -> Release:
-    return Release(
-        name=name,
-        version=version,
-        digest="sha256:" + "a" * 64,
-        report="sha256:" + "f" * 64,
-        resources=Resources(cpu="10m", memory="16Mi"),
-    )
+    return samples.release(name, version=version, resources=Resources(cpu="10m", memory="16Mi"))
 
 
 def urn(name: str) -> str:
@@ -51,19 +45,10 @@ class World:
             {"urn": f"{urn(name)}-rollout", "type": "kubernetes:x/v1:Rollout", "parent": urn(name)},
         ]
 
-    def look(self, cluster: object, resources: list[dict[str, Any]]) -> set[str]:
+    def look(self, cluster: object, resources: list[dict[str, Any]], *, applied: bool) -> set[str]:
+        assert not applied
         self.asked += [each["urn"] for each in resources]
         return self.drifted
-
-
-@pytest.fixture
-def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    loaded = environment.load("test")
-    facts = contract.promised(loaded).model_copy(update={"promised": False})
-    contract.path("test").parent.mkdir(parents=True)
-    contract.path("test").write_text(facts.model_dump_json())
-    return loaded
 
 
 @pytest.fixture
@@ -211,7 +196,7 @@ def test_a_silent_api_server_is_a_failure_with_its_address(
 ) -> None:
     released(env, world, "digits")
 
-    def silence(*_: object) -> set[str]:
+    def silence(*_: object, **__: object) -> set[str]:
         raise Unreachable("The API server https://127.0.0.1:1 does not answer.")
 
     monkeypatch.setattr(drift, "drifted", silence)

@@ -1,7 +1,6 @@
 """When the platform's program runs, and when a look at the cluster is enough."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from ci.pipeline import platform, stacks
 from ci.pipeline.events import Violation
 from ci.pipeline.stacks import Changes
 from ci.report import silent
-from infra import contract, digests, environment
+from infra import contract, digests
 from infra.environment import Environment
 from infra.plugins.kubernetes import drift
 from infra.plugins.kubernetes.errors import Unreachable
@@ -33,15 +32,12 @@ class World:
 
 
 @pytest.fixture
-def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    loaded = environment.load("test")
-    facts = contract.promised(loaded).model_copy(update={"promised": False})
-    contract.path("test").parent.mkdir(parents=True)
-    contract.path("test").write_text(facts.model_dump_json())
-    facts.credentials.mkdir()
-    (facts.credentials / "token").write_text("old")
-    return loaded
+def env(env: Environment) -> Environment:
+    """The environment of these tests, with a credential."""
+    folder = contract.load(env).credentials
+    folder.mkdir()
+    (folder / "token").write_text("old")
+    return env
 
 
 @pytest.fixture
