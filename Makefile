@@ -4,7 +4,7 @@ KEY := $(shell cat ci/setup.sh requirements-setup.lock requirements.lock pyproje
 STAMP := .venv/.setup-$(KEY)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check test test-faults test-hosts preview clean
+.PHONY: help setup up down check test test-faults test-growth test-hosts preview clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -29,6 +29,9 @@ test: setup ## all of CI: check, then environment `test` with everything on it
 
 test-faults: setup ## bad luck, all of it: kills, full disks, no network (docs/faults.md)
 	@ci/test-faults.sh
+
+test-growth: setup ## many services and nodes, on a cluster of the tests' own (docs/growth.md)
+	@.venv/bin/pytest -v --durations=5 -m growth tests/growth
 
 test-hosts: setup ## all that is tested on hosts, also what takes minutes (docs/hosts.md)
 	@ci/test-hosts.sh

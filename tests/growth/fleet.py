@@ -10,6 +10,7 @@ from infra.contract import Contract
 from infra.environment import Environment, Pool, Quota
 from infra.models.release import Release, Replicas, Resources
 from tests.growth import ground
+from tests.infra.models import samples
 
 GPUS = 8
 GPUS_PER_REPLICA = 2
@@ -93,11 +94,8 @@ class Fleet:
 
 def one(name: str, pool: Literal["cpu", "gpu"], replicas: int) -> Release:
     """A release that wants exactly so many replicas."""
-    return Release(
-        name=f"{ground.PREFIX}{name}",
-        version="1.0.0",
-        digest="sha256:" + "a" * 64,
-        report="sha256:" + "f" * 64,
+    return samples.release(
+        f"{ground.PREFIX}{name}",
         resources=ON_GPUS if pool == "gpu" else ON_CPUS,
         pool=pool,
         gpus=GPUS_PER_REPLICA if pool == "gpu" else 0,

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ci import procfs
 from ci.pipeline import models, rollouts, stacks
 from ci.report import silent
 from ci.toolchain import provide
-from infra import contract, environment, places
+from infra import contract, environment, names, places
 from infra.contract import Contract, Pool
 from infra.environment import Environment
 from infra.models import release
@@ -63,8 +64,7 @@ class Cluster:
     def check(self) -> None:
         """Fail, instead of waiting for what will not come, when one of the processes has ended."""
         for name, pid in self.processes.items():
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-            assert state != "Z", f"{name} has ended"
+            assert procfs.lives(pid), f"{name} has ended"
 
 
 @contextmanager
@@ -169,8 +169,7 @@ def node(
 
 
 def _taint(text: str) -> dict[str, str]:
-    mark, _, effect = text.rpartition(":")
-    key, _, value = mark.partition("=")
+    key, value, effect = names.taint(text)
     return {"key": key, "value": value, "effect": effect}
 
 

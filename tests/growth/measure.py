@@ -19,6 +19,7 @@ from infra.environment import Environment
 from infra.models import release
 from infra.models.release import Release, Replicas, Resources
 from tests.growth import ground
+from tests.infra.models import samples
 
 SIZES = (3, 300)
 SHIP_AIM = 1.2
@@ -32,11 +33,10 @@ Figures = dict[str, float]
 
 def service(index: int, number: int) -> Release:
     """Release ``number`` of a small service."""
-    return Release(
-        name=f"{ground.PREFIX}{index:03}",
+    return samples.release(
+        f"{ground.PREFIX}{index:03}",
         version=f"1.0.{number}",
         digest=f"sha256:{number:064x}",
-        report="sha256:" + "f" * 64,
         resources=Resources(cpu="10m", memory="16Mi"),
         replicas=Replicas(min=1, max=1),
     )

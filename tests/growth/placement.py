@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from ci import procfs
+from ci.bench import processes
 from ci.pipeline import models
 from ci.report import silent
 from infra.models import release
@@ -167,14 +168,8 @@ def _list(made: Cluster, collection: str) -> list[dict[str, Any]]:
 
 
 def _processor(made: Cluster) -> dict[str, float]:
-    ticks = os.sysconf("SC_CLK_TCK")
-    return {name: _ticks(pid) / ticks for name, pid in made.processes.items()}
-
-
-def _ticks(pid: int) -> int:
-    # After the name, which may have spaces: user time is field 14 of the whole, system time 15.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    every = procfs.every()
+    return {name: every[pid].ticks / processes.TICKS for name, pid in made.processes.items()}
 
 
 def _etcd_mib(made: Cluster) -> float:

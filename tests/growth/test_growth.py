@@ -10,8 +10,9 @@ from ci.report import silent
 from infra import contract, environment
 from infra.environment import Environment
 from infra.models import release as releasing
-from infra.models.release import Release, Resources
+from infra.models.release import Resources
 from tests.ci.pipeline.test_canary_on_controller import DEFINITIONS, definitions, serves, until
+from tests.infra.models import samples
 from tests.infra.plugins.apiserver import ApiServer, running
 
 pytestmark = pytest.mark.apiserver
@@ -53,11 +54,9 @@ def here(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def write(here: Environment, index: int, letter: str = "a") -> None:
     releasing.write(
         here,
-        Release(
-            name=f"m{index:03}",
-            version="1.0.0",
+        samples.release(
+            f"m{index:03}",
             digest="sha256:" + letter * 64,
-            report="sha256:" + "f" * 64,
             resources=Resources(cpu="10m", memory="16Mi"),
         ),
     )

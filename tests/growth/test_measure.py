@@ -3,15 +3,11 @@
 import pytest
 
 from ci.pipeline import cluster
-from ci.toolchain import provide
 from infra import contract
 from tests.growth import ground, measure
 
 
-@pytest.mark.apiserver
-@pytest.mark.skipif(
-    provide.find("kwok") is None, reason="kwok is built when tests.growth.measure first runs"
-)
+@pytest.mark.growth
 def test_services_come_to_run_on_nodes_that_are_only_objects_and_every_figure_is_there() -> None:
     with ground.own() as env:
         measurement = measure.Measurement(env, rounds=1, real=None)

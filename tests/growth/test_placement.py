@@ -5,15 +5,11 @@ from typing import Any
 
 import pytest
 
-from ci.toolchain import provide
 from tests.growth import fleet, placement
 from tests.growth.fleet import Fleet
 
 
-@pytest.mark.apiserver
-@pytest.mark.skipif(
-    provide.find("kwok") is None, reason="kwok is built when tests.growth.placement first runs"
-)
+@pytest.mark.growth
 def test_replicas_fill_the_pools_and_nothing_else_and_the_quota_ends_it() -> None:
     size = Fleet(gpu_nodes=5, replicas=30)
 

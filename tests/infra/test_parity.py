@@ -17,8 +17,8 @@ from infra.contract import Contract
 from infra.environment import Cluster, Environment, Network
 from infra.foundation.told import Told
 from infra.models import release
-from infra.models.release import Release, Resources
 from tests.infra import parity
+from tests.infra.models import samples
 from tests.infra.parity import Explained, Registered
 from tests.infra.platform.conftest import build
 
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "parity"
 PROJECTS = ("platform", "models")
-RELEASE = Release(
-    name="digits",
-    version="1.0.0",
-    digest="sha256:" + "a" * 64,
-    report="sha256:" + "f" * 64,
-    resources=Resources(cpu="250m", memory="256Mi"),
-)
+RELEASE = samples.release()
 
 SHARED = [
     Explained("kubernetes:* registry-*", "the registry is another's: the platform installs none"),

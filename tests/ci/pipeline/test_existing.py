@@ -14,9 +14,10 @@ from ci.yard.progress import Progress
 from infra import contract, environment, places
 from infra.environment import Cluster, Environment
 from infra.models import release as releasing
-from infra.models.release import Release, Resources
+from infra.models.release import Resources
 from infra.refusal import Refusal
 from tests.ci.pipeline.test_canary_on_controller import DEFINITIONS, definitions, serves, until
+from tests.infra.models import samples
 from tests.infra.plugins.apiserver import ApiServer, running
 from tests.infra.test_parity import BY_HAND
 
@@ -93,16 +94,7 @@ def test_down_takes_what_was_made_and_leaves_what_is_the_teams(
     server.namespace("models")
     server.create(CONFIG_MAPS, {"metadata": {"name": "theirs"}})
     existing.hand_over(there, {})
-    releasing.write(
-        there,
-        Release(
-            name="digits",
-            version="1.0.0",
-            digest="sha256:" + "a" * 64,
-            report="sha256:" + "f" * 64,
-            resources=Resources(cpu="10m", memory="16Mi"),
-        ),
-    )
+    releasing.write(there, samples.release(resources=Resources(cpu="10m", memory="16Mi")))
     stacks.prepare(there)
     assert models.up(there, silent).create > 0
     image = server.get(f"{ROLLOUTS}/digits")["spec"]["template"]["spec"]["containers"][0]["image"]

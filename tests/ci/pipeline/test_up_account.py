@@ -43,10 +43,10 @@ from infra.contract import Image
 from infra.environment import Environment
 from infra.foundation import images, place
 from infra.models import release
-from infra.models.release import Release, Resources
 from tests.ci.pipeline.test_canary_on_controller import controller
 from tests.infra.foundation import simulated_account
 from tests.infra.foundation.simulated_account import journal
+from tests.infra.models import samples
 from tests.infra.plugins.apiserver import ApiServer
 from tests.infra.plugins.conftest import server
 
@@ -56,13 +56,7 @@ pytestmark = pytest.mark.apiserver
 
 DIGEST = "sha256:" + "d" * 64
 
-RELEASE = Release(
-    name="digits",
-    version="1.0.0",
-    digest="sha256:" + "a" * 64,
-    report="sha256:" + "f" * 64,
-    resources=Resources(cpu="250m", memory="256Mi"),
-)
+RELEASE = samples.release()
 
 # metrics-server does not run here, so the API server would never see its API.
 KUBERNETES = """\

@@ -13,10 +13,10 @@ from infra.contract import Contract, Image
 from infra.foundation import images, scaling
 from infra.models import wanted
 from infra.models.model_service import ModelService
-from infra.models.release import Release, Resources
 from infra.platform import scrapes, spaces
 from infra.platform.gpu_nodes import settings
 from infra.policy import exemptions, workloads
+from tests.infra.models import samples
 from tests.infra.platform.conftest import House, build, program
 from tests.infra.test_contract import told
 
@@ -273,13 +273,7 @@ def test_who_ships_may_write_everything_that_a_model_is_made_of(prod: House, dig
 @pytest.fixture
 def digits(prod: House, engine: "Engine") -> "Engine":
     """What the project of models makes for one model."""
-    release = Release(
-        name="digits",
-        version="1.0.0",
-        digest="sha256:" + "a" * 64,
-        report="sha256:" + "f" * 64,
-        resources=Resources(cpu="250m", memory="256Mi"),
-    )
+    release = samples.release()
     engine.run(lambda: ModelService("digits", wanted.arguments(release, prod.contract)) and None)
     return engine
 
