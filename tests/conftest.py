@@ -5,10 +5,10 @@ import pytest
 ORDER = (
     # What changes most comes last, so that an early file never meets what a late one left behind.
     "system/test_contract.py",
+    "system/test_platform.py",
     "system/test_bench.py",
     "system/test_prediction.py",
     "system/test_gateway_input.py",
-    "system/test_platform.py",
     "system/test_gates.py",
     "system/test_pulumi_by_hand.py",
     "system/test_gpu_pool.py",

@@ -187,7 +187,8 @@ def _machine(patch: pytest.MonkeyPatch, folder: Path, server: ApiServer, port: i
     }
     patch.setattr(account_images, "publish", lambda *_: digests)
     # Else moto, in Python, would take the whole state twice for each of 150 resources.
-    patch.setitem(stacks.SETTINGS["vendor"], "foundation", stacks.ONCE)
+    for project in ("foundation", "platform"):
+        patch.setitem(stacks.SETTINGS["vendor"], project, stacks.ONCE)
     patch.setattr(rollouts, "GATEWAY_S", 0.0)  # there is none
     patch.setattr(prediction, "unseen", lambda facts: f"{facts.gateway.url} is nowhere")
     return loaded
