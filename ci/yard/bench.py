@@ -64,13 +64,13 @@ def command(
                 results = run.through_gateway(facts, stage, rounds, seconds, told, report)
             else:
                 results = run.rows(wanted, stage, rounds, seconds, told, report)
-        if write:
-            page.write(results, stage.python)
+        written = page.write(results, stage.python) if write else None
     if json_:
         say.document(results.model_dump(mode="json"))
         return
     _show(results)
-    say.following(f"{told} --write keeps them; docs/benchmarks.md says how they are measured")
+    kept = f"they are kept in {written}" if written else f"{told} --write keeps them"
+    say.following(f"{kept}; docs/benchmarks.md says how they are measured")
 
 
 def _told(name: str, rows: str | None, within: str | None, rounds: int, seconds: float) -> str:
