@@ -11,6 +11,8 @@ ROOT = Path(__file__).parent.parent
 FORBIDDEN = {
     "infra": {"ci", "services", "ansible"},
     "services": {"ci", "infra", "pulumi", "ansible"},
+    "infra/platform": {"ci", "services", "ansible", "pulumi_aws"},
+    "infra/models": {"ci", "services", "ansible", "pulumi_aws"},
     "infra/plugins": {"ci", "services", "bentoml"},
     "ci/toolchain": {"services", "bentoml", "pulumi"},
 }

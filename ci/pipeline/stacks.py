@@ -23,6 +23,7 @@ from infra.environment import Environment
 from infra.plugins.kubernetes import drift, live, objects
 from infra.plugins.kubernetes.cluster import Cluster, Settings
 from infra.plugins.kubernetes.errors import ClusterError
+from infra.policy import PROJECT
 
 __all__ = [
     "Changes",
@@ -154,6 +155,7 @@ class Stack:
         report(f"{verb} {self._project}", 0, 0)
         variables = workplace.environment(self._env)
         variables |= SETTINGS[plugins.kind(self._env)][self._project]
+        variables[PROJECT] = self._name
         variables |= focus.variables if focus else {}
         events.run(command, self._folder, variables, run, log)
         for warning in dict.fromkeys(run.changes.warnings):

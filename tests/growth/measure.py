@@ -9,6 +9,7 @@ import itertools
 import json
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -51,19 +52,23 @@ class Measurement:
         self._there = 0
 
     def at(self, size: int) -> Figures:
-        """Seconds of everything with so many services."""
-        figures = {f"first up of {size - self._there}": _seconds(lambda: self._fill(size))}
-        figures |= {
-            "ship one": self._median(self._ship),
-            "ship one: Pulumi": self._median(self._pulumi),
-            "preview, no change": self._median(lambda: models.preview(self.env, silent)),
-            "preview, one change": self._median(self._preview),
-            "up, no change": self._median(self._up),
-            "status": self._median(lambda: rollouts.status(self.env)),
-            "preview by plain pulumi": _seconds(self._plain),
+        """Seconds of everything with so many services; says on stderr what it is at."""
+        doings: dict[str, Callable[[], float]] = {
+            f"first up of {size - self._there}": lambda: _seconds(lambda: self._fill(size)),
+            "ship one": lambda: self._median(self._ship),
+            "ship one: Pulumi": lambda: self._median(self._pulumi),
+            "preview, no change": lambda: self._median(lambda: models.preview(self.env, silent)),
+            "preview, one change": lambda: self._median(self._preview),
+            "up, no change": lambda: self._median(self._up),
+            "status": lambda: self._median(lambda: rollouts.status(self.env)),
+            "preview by plain pulumi": lambda: _seconds(self._plain),
         }
         if self.real:
-            figures[f"yard ship {self.real}"] = self._median(self._ship_real)
+            doings[f"yard ship {self.real}"] = lambda: self._median(self._ship_real)
+        figures: Figures = {}
+        for what, measured in doings.items():
+            print(f"{size} services: {what}", file=sys.stderr, flush=True)
+            figures[what] = measured()
         return figures
 
     def _fill(self, size: int) -> None:
