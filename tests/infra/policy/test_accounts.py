@@ -5,11 +5,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from pulumi_policy import PolicyResource, StackValidationArgs, StackValidationPolicy
 from pulumi_policy.policy import PolicyCustomTimeouts, PolicyResourceOptions
 
-from infra import environment
-from infra.policy import account_rules, pack
+from infra import environment, places
+from infra.policy import account_rules, pack, workload_rules
 from infra.policy.account_rules import Asked
 from tests.infra.foundation.conftest import IN_ACCOUNTS, estates
 from tests.infra.policy.account_cases import (
@@ -132,3 +133,23 @@ def test_a_fault_names_what_is_wrong() -> None:
     assert found["one tag too few"] == {
         "cost-tags": ["no tag modelyard:component", "no tag modelyard:managed-by"]
     }
+
+
+def names(project: str | None) -> set[str]:
+    return {policy.name for policy in pack.policies([], datetime.date(2030, 1, 1), project)}
+
+
+def test_projects_that_know_nothing_of_aws_are_asked_about_workloads_alone() -> None:
+    folders = (places.REPOSITORY, places.REPOSITORY / "infra/models")
+    projects = {yaml.safe_load((one / "Pulumi.yaml").read_text())["name"] for one in folders}
+
+    assert projects == pack.KUBERNETES_ALONE
+    for project in projects:
+        assert names(project) == {rule.name for rule in workload_rules.RULES}
+
+
+@pytest.mark.parametrize("project", ["modelyard-foundation", "somebodys", None])
+def test_every_other_project_is_asked_everything(project: str | None) -> None:
+    rules = (*workload_rules.RULES, *account_rules.RULES, *account_rules.COMPANIONS)
+
+    assert names(project) == {rule.name for rule in rules}
