@@ -201,6 +201,8 @@ def _arguments() -> list[str]:
         f"{entry}.transport.respondingtimeouts.readtimeout=30s",
         # Only this pod itself can connect to it; each request is logged and counted where it came.
         f"{inner}.address=127.0.0.1:{INNER_PORT}",
+        # It outlives the other: whoever is still let in is still asked about.
+        f"{inner}.transport.lifecycle.requestacceptgracetimeout=10s",
         f"{inner}.observability.accesslogs=false",
         f"{inner}.observability.metrics=false",
         f"--entrypoints.metrics.address=:{METRICS_PORT}",

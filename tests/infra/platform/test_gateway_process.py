@@ -5,6 +5,7 @@ Traefik's file provider takes what the custom resources say, but for how they na
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -62,6 +63,7 @@ class Gateway:
     """Traefik with two doorkeepers and two models behind it."""
 
     port: int
+    process: subprocess.Popen[bytes]
     doorkeepers: list[subprocess.Popen[bytes]]
     fatal: Path
     """While this file exists, the next model that reads a request dies of it."""
@@ -135,6 +137,8 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
 
 
 INNER = free_port()
+KEPT = re.compile(r"\.(observability|lifecycle)\.")
+"""The platform's own flags that hold here, too."""
 
 
 @pytest.fixture(params=[True])
@@ -157,17 +161,17 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]
             start(sys.executable, "-c", BACKEND, str(one), str(fatal[number // 2]))
             for number, one in enumerate(ports)
         ]
-        start(
+        process = start(
             str(entry.file("bin/traefik")),
             "--global.checknewversion=false",
             f"--entrypoints.{names.ENTRY_POINT}.address=127.0.0.1:{port}",
             f"--entrypoints.{names.INNER_ENTRY_POINT}.address=127.0.0.1:{INNER}",
             f"--providers.file.filename={file}",
-            *(flag for flag in platform._arguments() if ".observability." in flag),
+            *(flag for flag in platform._arguments() if KEPT.search(flag)),
         )
         for one in (*ports, port, INNER):
             listening(one)
-        found = Gateway(port, backends[:2], fatal[1], fatal[0])
+        found = Gateway(port, process, backends[:2], fatal[1], fatal[0])
         end = time.monotonic() + 30
         while found.ask()[0] == 404 and time.monotonic() < end:
             time.sleep(0.05)  # it listens before it has read its routes
@@ -217,3 +221,20 @@ def test_with_no_doorkeeper_nobody_is_let_in(gateway: Gateway) -> None:
         one.wait()
 
     assert gateway.ask()[0] >= 500
+
+
+def test_a_gateway_that_is_told_to_end_answers_as_long_as_it_takes_requests(
+    gateway: Gateway,
+) -> None:
+    gateway.process.terminate()
+
+    answers: list[int] = []
+    while not answers or gateway.process.poll() is None:
+        try:
+            answers.append(gateway.ask()[0])
+        except OSError:
+            break  # it takes none any more
+        time.sleep(0.02)
+
+    assert len(answers) >= 20
+    assert set(answers) == {200}
