@@ -27,10 +27,12 @@ def test_every_row_answers_each_request_and_every_aim_is_judged(
     conforms(results.model_dump(mode="json"), "bench")
     assert set(results.rounds[0]) == {row.name for row in ROWS}
     for name, measured in results.rounds[0].items():
-        for figure in [*measured.closed.values(), *measured.open.values()]:
+        figures = [*measured.closed.values(), *measured.open.values()]
+        for figure in figures:
             assert figure.requests > 0, name
             assert figure.failed == 0, name
-            assert figure.cpu_ms > 0, name
+        # /proc counts in hundredths of a second, in which a slow loop may use none.
+        assert max(figure.cpu_ms for figure in figures) > 0, name
     assert len(results.verdicts) == len(aims.AIMS["digits"])
     assert "hot-int8" in written.read_text()
     assert ElementTree.parse(written.with_suffix(".svg")).getroot().tag.endswith("svg")
