@@ -35,14 +35,11 @@ def policies(
     spared: Sequence[Exemption], today: datetime.date, project: str | None = None
 ) -> list[Policy]:
     """All policies for a project. Each is mandatory: the engine fails where one is broken."""
-    workloads_only = [_for_workloads(rule, spared, today) for rule in workload_rules.RULES]
-    if project in KUBERNETES_ALONE:
-        return [*workloads_only]
-    return [
-        *workloads_only,
-        *(_for_accounts(rule, spared, today) for rule in account_rules.RULES),
-        *(_for_companions(rule, spared, today) for rule in account_rules.COMPANIONS),
-    ]
+    found: list[Policy] = [_for_workloads(rule, spared, today) for rule in workload_rules.RULES]
+    if project not in KUBERNETES_ALONE:
+        found += [_for_accounts(rule, spared, today) for rule in account_rules.RULES]
+        found += [_for_companions(rule, spared, today) for rule in account_rules.COMPANIONS]
+    return found
 
 
 def here(project: str | None) -> list[Policy]:

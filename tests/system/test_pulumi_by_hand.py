@@ -63,7 +63,7 @@ def test_no_secret_reaches_the_environment_of_a_shell(house: House) -> None:
 def test_a_deleted_object_is_seen_by_a_preview_and_repaired_by_up(
     house: House, kubernetes: Kubernetes
 ) -> None:
-    # Of the platform, tests/faults/test_drift.py does so.
+    # The platform's own objects: tests/faults/test_drift.py, by `make test-faults`.
     folder = PROJECTS["modelyard-models"]
     before = kubernetes.get(BUDGET)
     kubernetes.delete(BUDGET)
