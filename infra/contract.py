@@ -7,6 +7,7 @@ environment's name. It holds addresses and paths of secrets, never a secret.
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -17,10 +18,12 @@ from infra.foundation import promise
 from infra.foundation.told import Told
 from infra.names import Closed as Part
 from infra.names import Digest, DnsLabel, NodePort, Port
+from infra.platform import gateway_names, spaces
 
-Existing = Literal["registry", "metrics", "monitoring", "devices"]
-"""Components that a cluster may have already: ``monitoring`` is Prometheus, ``metrics`` the API
-of resource metrics, ``devices`` the plugins by which nodes offer their accelerators."""
+Existing = Literal["registry", "gateway", "metrics", "monitoring", "devices"]
+"""Components that a cluster may have already: ``gateway`` is Traefik, ``monitoring`` Prometheus,
+``metrics`` the API of resource metrics, ``devices`` the plugins by which nodes offer their
+accelerators."""
 
 
 class Registry(Part):
@@ -35,11 +38,26 @@ class Registry(Part):
 
 
 class Gateway(Part):
-    """Where predictions are asked for."""
+    """Where predictions are asked for, and the Traefik that takes them: by default the platform's.
+
+    All but the address is only for a person to write whose team has its own.
+    """
 
     url: str
-    node_port: NodePort
     port: Port
+    node_port: NodePort = 30443
+    """Of the platform's own."""
+    kind: str = "traefik"
+    namespace: DnsLabel = spaces.GATEWAY
+    labels: dict[str, str] = Field(default={"app.kubernetes.io/name": spaces.TRAEFIK})
+    """Of its pods."""
+    entry_point: str = gateway_names.ENTRY_POINT
+    """Where it takes TLS from clients."""
+    cross_namespace: bool = True
+    """Whether a route may name what stands in another namespace: a model's names the middlewares
+    that all models share."""
+    ca: Path | None = None
+    """Certificate of who signed the team's; None: someone whom this machine trusts."""
 
 
 class Database(Part):
@@ -135,6 +153,18 @@ class Contract(Described):
     promised: bool = False
     """True before a cluster exists: the addresses are the planned ones, and what only a cluster
     can tell (digests of images, secrets, definitions) is not known."""
+
+    @property
+    def host(self) -> str | None:
+        """The one host name of our routes on a team's gateway; our own serves nothing else."""
+        return urlsplit(self.gateway.url).hostname if "gateway" in self.existing else None
+
+    @property
+    def authority(self) -> Path | None:
+        """Certificate by which a client knows the gateway; None: by whom this machine trusts."""
+        if "gateway" not in self.existing:
+            return self.credentials / "ca.crt"
+        return self.gateway.ca.expanduser() if self.gateway.ca else None
 
     def pool(self, kind: Literal["control", "cpu", "gpu", "neuron"]) -> Pool:
         """The first pool of a kind; KeyError when there is none."""

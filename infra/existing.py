@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from infra import team_gateway
 from infra.names import TaintText
+from infra.platform import spaces
+from infra.team_gateway import GatewayPod
 
 if TYPE_CHECKING:
     from infra.contract import Described, Pool
 
-Fault = tuple[str, object, str, str]
+Fault = team_gateway.Fault
 
 OLDEST = (1, 30)
 """Kubernetes: ValidatingAdmissionPolicy, which guards our namespaces, is stable in it."""
-
-OWN_CLASS = "local-path"
-"""The storage class that the platform makes where the contract names it (infra/platform)."""
 
 METRICS_API = "v1beta1.metrics.k8s.io"
 DEVICES = {"gpu": "nvidia.com/gpu", "neuron": "aws.amazon.com/neuron"}
@@ -47,6 +47,7 @@ def faults(told: "Described") -> Iterator[Fault]:
         rule = "the platform gives no password of another's registry to pods"
         remedy = "Let nodes pull by themselves (containerd's own settings) and write nodes."
         yield "registry.pulled_by", told.registry.pulled_by, rule, remedy
+    yield from team_gateway.faults(told)
     yield from _pools(told)
 
 
@@ -104,12 +105,15 @@ class Seen:
     owners: Mapping[str, str]
     """Environment that made an object, or "" where nobody of ours did, by ``kind name``: of
     storage classes, namespaces, definitions and APIs."""
+    gateway: tuple[GatewayPod, ...] = ()
+    """Running pods with the labels that the contract says the gateway's have."""
 
 
 def broken(told: "Described", seen: Seen, environment: str, makes: tuple[str, ...]) -> list[Fault]:
     """What the cluster does not keep of its contract; ``makes``: objects that we will make."""
     found = list(_server(told, seen))
     found += _had(told, seen)
+    found += team_gateway.broken(told, seen.gateway, seen.owners)
     for index, pool in enumerate(told.pools):
         found += _offered(f"pools.{index}", pool, seen)
     for name in makes:
@@ -133,7 +137,7 @@ def _server(told: "Described", seen: Seen) -> Iterator[Fault]:
 
 def _had(told: "Described", seen: Seen) -> Iterator[Fault]:
     key = f"StorageClass {told.storage_class}"
-    if told.storage_class != OWN_CLASS and key not in seen.owners:
+    if told.storage_class != spaces.OWN_STORAGE and key not in seen.owners:
         have = sorted(name.split()[1] for name in seen.owners if name.startswith("StorageClass "))
         rule = f"the cluster has no such class; it has: {', '.join(have) or 'none'}"
         yield "storage_class", told.storage_class, rule, "Name one of these."

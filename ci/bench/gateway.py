@@ -24,7 +24,7 @@ def measured(contract: Contract, stage: Stage, seconds: float) -> Measured:
         url=f"{contract.gateway.url}/{stage.model}{stage.route}",
         bodies=stage.bodies,
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
-        authority=contract.credentials / "ca.crt",
+        authority=contract.authority,
     )
     pods = [pod for pod in cluster.pods(contract) if _serves(pod.metadata, stage.model)]
     used = processes.of_pods({pod.metadata.uid for pod in pods})

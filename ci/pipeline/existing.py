@@ -20,6 +20,7 @@ from infra.existing import Node, Seen
 from infra.foundation.images import BUILT
 from infra.platform import spaces
 from infra.refusal import Refusal
+from infra.team_gateway import GatewayPod
 
 OWNER = "modelyard.dev/environment"
 COLLECTIONS = {
@@ -32,8 +33,8 @@ NAMESPACES = (
     *(spaces.STORAGE, spaces.REGISTRY, spaces.GATEWAY, spaces.DELIVERY),
     *(spaces.MONITORING, spaces.ACCELERATORS, spaces.MODELS),
 )
-# One of each project's: they come and go together.
-DEFINITIONS = ("ingressroutes.traefik.io", "rollouts.argoproj.io")
+TEAMS = {"traefik": "gateway", "metrics-server": "metrics", "prometheus": "monitoring"}
+"""Images that nobody runs where `existing` has the name beside them."""
 
 
 def ask(env: Environment, report: Report) -> None:
@@ -42,18 +43,25 @@ def ask(env: Environment, report: Report) -> None:
     facts = contract.promised(env)
     _take_over(env, told, facts)
     report(f"asking {facts.api}", 0, 0)
+    if facts.gateway.ca and not facts.gateway.ca.expanduser().is_file():
+        rule, remedy = "there is no such file", "Write where the certificate is."
+        raise Refusal(f"{contract.by_hand(env)}: gateway.ca", str(facts.gateway.ca), rule, remedy)
     for key, value, rule, remedy in existing.broken(told, look(facts), env.name, makes(told)):
         raise Refusal(f"{contract.by_hand(env)}: {key}", value, rule, remedy)
 
 
 def makes(told: Described) -> tuple[str, ...]:
     """What the platform makes that is the whole cluster's, so that another's is in its way."""
-    made = [f"Namespace {name}" for name in NAMESPACES]
-    made += [f"CustomResourceDefinition {name}" for name in DEFINITIONS]
+    left_out = spaces.left_out(told)
+    made = [f"Namespace {name}" for name in NAMESPACES if name not in left_out]
+    # One of each project's: they come and go together.
+    made.append("CustomResourceDefinition rollouts.argoproj.io")
+    if "gateway" not in told.existing:
+        made.append("CustomResourceDefinition ingressroutes.traefik.io")
     if "metrics" not in told.existing:
         made.append(f"APIService {existing.METRICS_API}")
-    if told.storage_class == existing.OWN_CLASS:
-        made.append(f"StorageClass {existing.OWN_CLASS}")
+    if told.storage_class == spaces.OWN_STORAGE:
+        made.append(f"StorageClass {spaces.OWN_STORAGE}")
     return tuple(made)
 
 
@@ -72,7 +80,25 @@ def look(facts: Contract) -> Seen:
             version=(int(version.major), int(version.minor.rstrip("+"))),
             nodes=tuple(_node(one) for one in cluster.items(connection, "/api/v1/nodes", "")),
             owners=owners,
+            gateway=_gateway(connection, facts) if "gateway" in facts.existing else (),
         )
+
+
+def _gateway(connection: client.ApiClient, facts: Contract) -> tuple[GatewayPod, ...]:
+    path = f"/api/v1/namespaces/{facts.gateway.namespace}/pods"
+    labels = ",".join(f"{key}={value}" for key, value in facts.gateway.labels.items())
+    return tuple(
+        GatewayPod(
+            name=one["metadata"]["name"],
+            arguments=tuple(
+                word
+                for container in one["spec"]["containers"]
+                for word in (*container.get("command", ()), *container.get("args", ()))
+            ),
+        )
+        for one in cluster.items(connection, path, labels)
+        if one["status"].get("phase") == "Running"
+    )
 
 
 def _node(document: dict[str, Any]) -> Node:
@@ -105,8 +131,8 @@ def publish(env: Environment, report: Report) -> dict[str, Image]:
 
 
 def _wanted(facts: Contract) -> Iterator[str]:
-    yield from (f"modelyard/{name}" for name in BUILT)
-    if facts.storage_class == existing.OWN_CLASS:
+    yield from (f"modelyard/{name}" for name in BUILT if TEAMS.get(name) not in facts.existing)
+    if facts.storage_class == spaces.OWN_STORAGE:
         yield from ("modelyard/local-path-provisioner", "modelyard/shell")
     if any(pool.simulated for pool in facts.pools):
         yield "modelyard/gpu-device-plugin"

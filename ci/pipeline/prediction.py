@@ -117,7 +117,7 @@ def client(contract: Contract, name: str) -> Iterator[Client]:
 
 @contextmanager
 def _connections(contract: Contract) -> Iterator[httpx.Client]:
-    trust = ssl.create_default_context(cafile=str(contract.credentials / "ca.crt"))
+    trust = ssl.create_default_context(cafile=contract.authority)
     token = (contract.credentials / "token").read_text().strip()
     # trust_env off: a proxy of the machine must not get between it and its own 127.0.0.1.
     with httpx.Client(

@@ -48,7 +48,8 @@ class Service(BaseModel, frozen=True):
     name: str
     url: str
     token_file: str
-    ca_file: str
+    ca_file: str | None
+    """None: this machine trusts who signed the gateway's certificate."""
     versions: list[VersionWeight]
 
 
@@ -61,7 +62,7 @@ def status(environment: Environment) -> list[Service]:
                 name=name,
                 url=f"{facts.gateway.url}/{name}",
                 token_file=str(facts.credentials / "token"),
-                ca_file=str(facts.credentials / "ca.crt"),
+                ca_file=str(facts.authority) if facts.authority else None,
                 versions=versions(found),
             )
             for name, found in rollout_state.find_all(connection).items()

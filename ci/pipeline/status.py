@@ -74,7 +74,7 @@ def read(name: str) -> Status:
         return Status(
             environment=name,
             supply=supply.resolve(loaded),
-            nodes=[_node(node) for node in nodes],
+            nodes=[_node(node, facts) for node in nodes],
             pools=[_pool(pool, nodes) for pool in facts.pools],
             network=NetworkState(
                 engine=facts.network_engine,
@@ -85,7 +85,7 @@ def read(name: str) -> Status:
         )
 
 
-def _node(node: Any) -> Node:
+def _node(node: Any, facts: Contract) -> Node:
     labels = node.metadata.labels or {}
     ready = any(
         condition.type == "Ready" and condition.status == "True"
@@ -96,21 +96,21 @@ def _node(node: Any) -> Node:
         name=node.metadata.name,
         role="control-plane" if control else "worker",
         ready=ready,
-        pool=labels.get("modelyard.dev/pool", ""),
+        pool=next((pool.name for pool in facts.pools if _in(pool, node)), ""),
     )
 
 
 def _pool(pool: contract.Pool, nodes: list[Any]) -> PoolState:
-    own = [
-        node
-        for node in nodes
-        if (node.metadata.labels or {}).get("modelyard.dev/pool") == pool.name
-    ]
+    own = [node for node in nodes if _in(pool, node)]
     device = DEVICES.get(pool.kind, "")
     gpus = sum(int((node.status.allocatable or {}).get(device, 0)) for node in own)
     return PoolState(
         name=pool.name, kind=pool.kind, simulated=pool.simulated, nodes=len(own), gpus=gpus
     )
+
+
+def _in(pool: contract.Pool, node: Any) -> bool:
+    return bool(pool.labels.items() <= (node.metadata.labels or {}).items())
 
 
 def _components(connection: client.ApiClient, facts: Contract) -> list[Component]:

@@ -113,7 +113,7 @@ class ModelService(pulumi.ComponentResource):
             api_version=TRAEFIK,
             kind="IngressRoute",
             metadata=metadata(model),
-            spec=routes.paths(model),
+            spec=routes.paths(model, args.entry_point, args.host),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[split, *middlewares]),
         )
         self.path = pulumi.Output.from_input(f"/{model}/")

@@ -52,8 +52,9 @@ def retry() -> dict[str, object]:
     return {"retry": {"attempts": 3, "initialInterval": "50ms"}}
 
 
-def paths(name: str) -> dict[str, object]:
+def paths(name: str, entry_point: str, host: str | None) -> dict[str, object]:
     """The IngressRoute's spec: predictions need a token, health does not, metrics stay inside."""
+    predictions = f"PathPrefix(`/{name}/`) && !Path(`/{name}/metrics`)"
     shared = [
         {"name": each, "namespace": gateway.NAMESPACE}
         for each in (gateway.ERRORS, gateway.AUTH, gateway.BODY_LIMIT)
@@ -62,20 +63,20 @@ def paths(name: str) -> dict[str, object]:
     service = [{"kind": "TraefikService", "name": name}]
     health = " || ".join(f"Path(`/{name}/{page}`)" for page in ("healthz", "livez", "readyz"))
     return {
-        "entryPoints": [gateway.ENTRY_POINT],
+        "entryPoints": [entry_point],
         "tls": {},
         "routes": [
             {
                 "kind": "Rule",
-                "match": f"PathPrefix(`/{name}/`) && !Path(`/{name}/metrics`)",
-                "priority": 10,
+                "match": gateway.at(host, predictions),
+                "priority": gateway.OF_MODELS,
                 "middlewares": [*shared, *own],
                 "services": service,
             },
             {
                 "kind": "Rule",
-                "match": health,
-                "priority": 20,
+                "match": gateway.at(host, health),
+                "priority": gateway.OF_HEALTH,
                 "middlewares": [shared[0], *own],
                 "services": service,
             },

@@ -29,6 +29,10 @@ class ModelServiceArgs:
     pool: Pool
     pull_secret: str | None
     """Name of the Secret with which pods pull; None where nodes may by themselves."""
+    entry_point: str
+    """Of the gateway, where its path is served."""
+    host: str | None
+    """Host name of its path; None for any."""
     key: str
     """Of all that the service's objects are made from: the same key means the same objects."""
 
@@ -79,6 +83,8 @@ def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
         pool.model_dump_json(),
         secret,
         facts.kubeconfig,
+        facts.gateway.entry_point,
+        facts.host,
     )
     return ModelServiceArgs(
         release=release,
@@ -86,5 +92,7 @@ def arguments(release: Release, facts: Contract) -> ModelServiceArgs:
         environment=facts.environment,
         pool=pool,
         pull_secret=secret,
+        entry_point=facts.gateway.entry_point,
+        host=facts.host,
         key=digests.of(str(part).encode() for part in parts),
     )

@@ -15,7 +15,7 @@ class AutoscalerArgs:
     """The contract says whether pools grow and shrink. ``namespaces`` are names as outputs."""
 
     contract: Contract
-    namespaces: Mapping[str, pulumi.Output[str]]
+    namespaces: Mapping[str, pulumi.Input[str]]
 
 
 class Autoscaler(pulumi.ComponentResource):

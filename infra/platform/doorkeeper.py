@@ -62,7 +62,7 @@ class Doorkeeper(pulumi.ComponentResource):
             hears=[
                 policies.Talk(
                     (
-                        *policies.component(spaces.GATEWAY, spaces.TRAEFIK),
+                        *policies.gateway(contract),
                         *policies.prometheus(contract),
                     ),
                     (DOORKEEPER_PORT,),

@@ -1,4 +1,7 @@
-"""The one way in: Traefik with TLS, and routes from custom resources of two namespaces."""
+"""The one way in: Traefik with TLS, and routes from custom resources of two namespaces.
+
+Where the team has its own, nothing of it is installed: infra/team_gateway.py has what that must be.
+"""
 
 import base64
 from dataclasses import dataclass
@@ -57,13 +60,19 @@ class Gateway(pulumi.ComponentResource):
 
     definitions: list[CustomResourceDefinition]
     """What uses their kinds waits for them."""
-    certificate: pulumi.Output[str]
-    """Name of the Secret with the gateway's certificate."""
+    certificate: pulumi.Output[str] | None
+    """Name of the Secret with the certificate of the platform's own."""
 
     def __init__(
         self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Gateway", name, None, opts)
+        self.definitions, self.certificate = [], None
+        if "gateway" not in args.contract.existing:
+            self._install(name, args)
+        self.register_outputs({"certificate": self.certificate})
+
+    def _install(self, name: str, args: GatewayArgs) -> None:
         contract, component = args.contract, spaces.TRAEFIK
         options = pulumi.ResourceOptions(parent=self)
         self.definitions = crds.define(name, contract, "traefik", self)
@@ -114,7 +123,6 @@ class Gateway(pulumi.ComponentResource):
             ),
             opts=options,
         )
-        self.register_outputs({"certificate": self.certificate})
 
     def _rights(
         self, name: str, args: GatewayArgs, account: ServiceAccount

@@ -49,7 +49,7 @@ class ModelAccess(pulumi.ComponentResource):
             hears=[
                 policies.Talk(
                     (
-                        *policies.component(spaces.GATEWAY, spaces.TRAEFIK),
+                        *policies.gateway(contract),
                         *policies.prometheus(contract),
                     ),
                     (spaces.MODEL_PORT_NUMBER,),

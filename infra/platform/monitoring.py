@@ -44,7 +44,7 @@ class MonitoringArgs:
 
     contract: Contract
     namespace: pulumi.Input[str]
-    namespaces: Mapping[str, pulumi.Output[str]]
+    namespaces: Mapping[str, pulumi.Input[str]]
     storage_class: pulumi.Input[str]
     retention_days: int
 
@@ -65,7 +65,10 @@ class Monitoring(pulumi.ComponentResource):
         options = pulumi.ResourceOptions(parent=self)
         account = access.account(name, contract, component, args.namespace, self)
         bindings = self._rights(name, args, account)
-        files = {"prometheus.yml": scrapes.configuration(contract), "rules.yml": rules.rules()}
+        files = {
+            "prometheus.yml": scrapes.configuration(contract),
+            "rules.yml": rules.rules(contract),
+        }
         settings = ConfigMap(
             f"{name}-settings",
             metadata=pods.meta(contract, component, args.namespace),
@@ -169,10 +172,9 @@ class Monitoring(pulumi.ComponentResource):
             (spaces.ACCELERATORS, spaces.DCGM): spaces.DCGM_PORT,
             (spaces.AUTOSCALING, spaces.AUTOSCALER): spaces.AUTOSCALER_PORT,
         }
-        served = {
-            *scrapes.plain(args.contract).values(),
-            (spaces.MONITORING, spaces.METRICS_SERVER),
-        }
+        served = {*scrapes.plain(args.contract).values()}
+        if "metrics" not in args.contract.existing:
+            served.add((spaces.MONITORING, spaces.METRICS_SERVER))
         policies.allow(
             name,
             args.contract,

@@ -64,20 +64,25 @@ def wanted(args: NamespacesArgs) -> tuple[Space, ...]:
     models = Space(
         name=spaces.MODELS, pods=quota.pods, cpu=str(quota.cpu), memory_gib=quota.memory_gib
     )
-    return (*SPACES, models, AUTOSCALED) if args.contract.autoscaling else (*SPACES, models)
+    every = (*SPACES, models, AUTOSCALED) if args.contract.autoscaling else (*SPACES, models)
+    left_out = spaces.left_out(args.contract)
+    return tuple(space for space in every if space.name not in left_out)
 
 
 class Namespaces(pulumi.ComponentResource):
     """All namespaces of modelyard. What a component allows on the network stands with it."""
 
-    names: Mapping[str, pulumi.Output[str]]
-    """Names as outputs by name: what is made in a namespace waits for it."""
+    names: Mapping[str, pulumi.Input[str]]
+    """By name, as outputs: what is made in a namespace waits for it. Of one that is left out only
+    the name, which nothing is made in."""
 
     def __init__(
         self, name: str, args: NamespacesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Namespaces", name, None, opts)
-        self.names = {space.name: self._make(name, args.contract, space) for space in wanted(args)}
+        self.names = {name: name for name in spaces.left_out(args.contract)} | {
+            space.name: self._make(name, args.contract, space) for space in wanted(args)
+        }
         self.register_outputs({"names": dict(self.names)})
 
     def _make(self, name: str, contract: Contract, space: Space) -> pulumi.Output[str]:

@@ -59,6 +59,13 @@ def prometheus(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
     return component(spaces.MONITORING, spaces.PROMETHEUS)
 
 
+def gateway(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
+    """The pods of the gateway, the platform's own or the team's."""
+    theirs = LabelSelectorArgs(match_labels={_NAMESPACE: contract.gateway.namespace})
+    marked = LabelSelectorArgs(match_labels=contract.gateway.labels)
+    return (NetworkPolicyPeerArgs(namespace_selector=theirs, pod_selector=marked),)
+
+
 def nodes(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
     """The nodes themselves: kubelets, and API servers, which are no pods to a policy."""
     return (NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=contract.node_cidr)),)

@@ -15,15 +15,21 @@ _API = "traefik.io/v1alpha1"
 # Whoever was asked died of it or under it: two more times another is asked. 504 is no such sign:
 # that request already took as long as one may.
 _DIED = "ResponseCode() == 502 && Attempts() <= 2"
+# By way of the gateway itself: it knows which doorkeepers are ready, and asks another when one has
+# just died. A Service's address does neither, and needs the name service, too.
+_INNER = f"http://127.0.0.1:{names.INNER_PORT}/auth"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoutesArgs:
-    """The gateway's certificate and doorkeeper, and the definitions that its kinds need."""
+    """The gateway's certificate and doorkeeper, and the definitions that its kinds need.
+
+    A team's gateway has certificate and definitions already.
+    """
 
     contract: Contract
     namespace: pulumi.Input[str]
-    certificate: pulumi.Input[str]
+    certificate: pulumi.Input[str] | None
     doorkeeper: pulumi.Input[str]
     definitions: Sequence[pulumi.Resource]
 
@@ -49,23 +55,34 @@ class Routes(pulumi.ComponentResource):
             )
 
         doorkeeper = {"name": args.doorkeeper, "port": names.DOORKEEPER_PORT}
-        # Traefik looks for the store of exactly this name.
-        store = {"defaultCertificate": {"secretName": args.certificate}}
-        make("TLSStore", "default", store)
+        contract = args.contract
+        own = "gateway" not in contract.existing
         for called, spec in _middlewares(doorkeeper).items():
             make("Middleware", called, spec)
-        routes = _everything_else(doorkeeper)
+        make("Middleware", names.AUTH, _asked(_INNER if own else _service(args.doorkeeper)))
+        routes = _everything_else(doorkeeper, contract.host)
         make(
             "IngressRoute",
             "everything-else",
-            {"entryPoints": [names.ENTRY_POINT], "tls": {}, "routes": routes},
+            {"entryPoints": [contract.gateway.entry_point], "tls": {}, "routes": routes},
         )
-        make(
-            "IngressRoute",
-            "doorkeeper",
-            {"entryPoints": [names.INNER_ENTRY_POINT], "routes": [_to_the_doorkeeper(doorkeeper)]},
-        )
+        if own:
+            # Traefik looks for the store of exactly this name.
+            store = {"defaultCertificate": {"secretName": args.certificate}}
+            make("TLSStore", "default", store)
+            for called, spec in _again().items():
+                make("Middleware", called, spec)
+            inner = [_to_the_doorkeeper(doorkeeper)]
+            route = {"entryPoints": [names.INNER_ENTRY_POINT], "routes": inner}
+            make("IngressRoute", "doorkeeper", route)
         self.register_outputs({})
+
+
+def _service(doorkeeper: pulumi.Input[str]) -> pulumi.Output[str]:
+    """A team's gateway has no entry of ours: it asks at the Service's address."""
+    return pulumi.Output.format(
+        "http://{0}.{1}.svc:{2}/auth", doorkeeper, names.NAMESPACE, names.DOORKEEPER_PORT
+    )
 
 
 def _to_the_doorkeeper(doorkeeper: dict[str, Any]) -> dict[str, Any]:
@@ -77,22 +94,22 @@ def _to_the_doorkeeper(doorkeeper: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _everything_else(doorkeeper: dict[str, Any]) -> list[dict[str, Any]]:
+def _everything_else(doorkeeper: dict[str, Any], host: str | None) -> list[dict[str, Any]]:
     """Paths that no model has, and methods that HTTP has not: both get a body in JSON."""
     known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
     return [
         {
             "kind": "Rule",
-            "match": "PathPrefix(`/`)",
-            "priority": 1,  # every other route goes first
+            "match": names.at(host, "PathPrefix(`/`)"),
+            "priority": names.LAST,
             "middlewares": [{"name": names.NOT_FOUND}],
             "services": [doorkeeper],
         },
         {
             # Servers answer these by themselves, in plain text and before any code of ours runs.
             "kind": "Rule",
-            "match": " && ".join(f"!Method(`{method}`)" for method in known),
-            "priority": 1000,
+            "match": names.at(host, " && ".join(f"!Method(`{method}`)" for method in known)),
+            "priority": names.FIRST,
             "middlewares": [{"name": names.ANY_ERROR}, {"name": names.NOT_FOUND}],
             "services": [doorkeeper],
         },
@@ -117,17 +134,6 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
                 "service": doorkeeper,
             }
         },
-        # By way of the gateway itself: it knows which doorkeepers are ready, and asks another when
-        # one has just died. A Service's address does neither, and needs the name service, too.
-        names.AUTH: {
-            "forwardAuth": {
-                "address": f"http://127.0.0.1:{names.INNER_PORT}/auth",
-                "authRequestHeaders": ["Authorization"],
-            }
-        },
-        # For one that cannot be connected to, and for one that died under the question.
-        names.AUTH_RETRY: {"retry": {"attempts": 3, "initialInterval": "50ms"}},
-        names.AUTH_AGAIN: {"buffering": {"retryExpression": _DIED}},
         names.BODY_LIMIT: {
             "buffering": {
                 "maxRequestBodyBytes": names.BODY_LIMIT_BYTES,
@@ -138,4 +144,16 @@ def _middlewares(doorkeeper: dict[str, Any]) -> dict[str, dict[str, Any]]:
         },
         # The path is replaced, so that doorkeeper's own paths cannot be asked from outside.
         names.NOT_FOUND: {"replacePath": {"path": "/errors/404"}},
+    }
+
+
+def _asked(address: pulumi.Input[str]) -> dict[str, Any]:
+    return {"forwardAuth": {"address": address, "authRequestHeaders": ["Authorization"]}}
+
+
+def _again() -> dict[str, dict[str, Any]]:
+    """For a doorkeeper that cannot be connected to, and for one that died under the question."""
+    return {
+        names.AUTH_RETRY: {"retry": {"attempts": 3, "initialInterval": "50ms"}},
+        names.AUTH_AGAIN: {"buffering": {"retryExpression": _DIED}},
     }

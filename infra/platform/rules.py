@@ -4,13 +4,15 @@ from typing import Any
 
 import yaml
 
+from infra.contract import Contract
 from infra.platform import scrapes
 
 
-def rules() -> str:
+def rules(contract: Contract) -> str:
     """rules.yml."""
+    permanent = scrapes.permanent(contract)
     groups = [
-        {"name": "targets", "rules": [_down(), *map(_missing, scrapes.PERMANENT)]},
+        {"name": "targets", "rules": [_down(), *map(_missing, permanent)]},
         {"name": "gateway", "rules": [*_gateway(), _certificate()]},
         {"name": "delivery", "rules": [_stopped()]},
     ]

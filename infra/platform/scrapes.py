@@ -30,6 +30,8 @@ PERMANENT = (
     "coredns",
 )
 JOBS = (*PERMANENT, "models")
+# Who has another's has no target of the job.
+TEAMS = {"traefik": "gateway", "registry": "registry", "metrics-server": "metrics"}
 # Namespaces in which pods are looked for.
 PODS_IN = (
     spaces.GATEWAY,
@@ -45,7 +47,7 @@ _POD = "__meta_kubernetes_pod"
 
 def plain(contract: Contract) -> dict[str, tuple[str, str]]:
     """Components of this cluster with a metrics port in the clear."""
-    found = dict(PLAIN)
+    found = {job: where for job, where in PLAIN.items() if _ours(job, contract)}
     if any(pool.kind == "gpu" and not pool.simulated for pool in contract.pools):
         found["dcgm"] = (spaces.ACCELERATORS, spaces.DCGM)
     if contract.autoscaling:
@@ -53,10 +55,20 @@ def plain(contract: Contract) -> dict[str, tuple[str, str]]:
     return found
 
 
+def permanent(contract: Contract) -> tuple[str, ...]:
+    """Jobs of this cluster that always have targets."""
+    return tuple(job for job in PERMANENT if _ours(job, contract))
+
+
+def _ours(job: str, contract: Contract) -> bool:
+    return TEAMS.get(job) not in contract.existing
+
+
 def pods_in(contract: Contract) -> tuple[str, ...]:
     """Namespaces of this cluster in which pods are looked for."""
     more = {namespace for namespace, _ in plain(contract).values()}
-    return (*PODS_IN, *sorted(more - set(PODS_IN)))
+    empty = spaces.left_out(contract)
+    return tuple(one for one in (*PODS_IN, *sorted(more - set(PODS_IN))) if one not in empty)
 
 
 def configuration(contract: Contract) -> str:
@@ -78,7 +90,7 @@ def configuration(contract: Contract) -> str:
                 _pods(job, namespace, f"app.kubernetes.io/name={component}")
                 for job, (namespace, component) in plain(contract).items()
             ),
-            _metrics_server(),
+            *([_metrics_server()] if _ours("metrics-server", contract) else []),
             _api_server(),
             _nodes("kubelet", "/metrics", contract),
             _nodes("cadvisor", "/metrics/cadvisor", contract),

@@ -3,6 +3,11 @@
 ``infra/models`` may import this module; it makes no resources.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.contract import Described
+
 STORAGE = "storage"
 REGISTRY = "registry"
 GATEWAY = "gateway"
@@ -11,6 +16,9 @@ MONITORING = "monitoring"
 ACCELERATORS = "accelerators"
 MODELS = "models"
 AUTOSCALING = "autoscaling"
+
+# The storage class that the platform makes itself. A contract that names another has storage.
+OWN_STORAGE = "local-path"
 
 # app.kubernetes.io/name of each component.
 PROVISIONER = "local-path-provisioner"
@@ -42,3 +50,19 @@ SCRAPE_LABEL = "modelyard.dev/scrape"
 # What pods of models run as, and what the kubelet pulls their images with.
 MODEL_ACCOUNT = "model"
 PULL_SECRET = "registry-pull"  # noqa: S105 - the name of a Secret
+
+
+def left_out(told: "Described") -> frozenset[str]:
+    """Namespaces that nothing would stand in, as the cluster has what belongs there: one of that
+    name may well be the team's."""
+    devices = {"gpu", "neuron"}
+    plugins = "devices" not in told.existing and any(
+        pool.kind in devices or pool.efa for pool in told.pools
+    )
+    empty = {
+        STORAGE: told.storage_class != OWN_STORAGE,
+        REGISTRY: "registry" in told.existing,
+        MONITORING: {"monitoring", "metrics"} <= {*told.existing},
+        ACCELERATORS: not plugins and not any(pool.simulated for pool in told.pools),
+    }
+    return frozenset(name for name, is_empty in empty.items() if is_empty)

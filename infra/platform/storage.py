@@ -20,8 +20,6 @@ from pulumi_kubernetes.storage.v1 import StorageClass
 from infra.contract import Contract
 from infra.platform import access, known, pods, policies, spaces
 
-# The class that this component makes. A contract that names another has storage of its own.
-CLASS = "local-path"
 # Root's alone on a node; inside it each volume is its pod's.
 FOLDER = "/var/lib/modelyard/volumes"
 HELPER = "local-path-helper"
@@ -54,7 +52,7 @@ class Storage(pulumi.ComponentResource):
         self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Storage", name, None, opts)
-        own = args.contract.storage_class == CLASS
+        own = args.contract.storage_class == spaces.OWN_STORAGE
         self.storage_class = (
             self._install(name, args)
             if own
@@ -143,7 +141,7 @@ class Storage(pulumi.ComponentResource):
         storage = StorageClass(
             f"{name}-class",
             metadata=ObjectMetaArgs(
-                name=CLASS,
+                name=spaces.OWN_STORAGE,
                 labels=pods.labels(contract, component),
                 annotations={"storageclass.kubernetes.io/is-default-class": "true"},
             ),

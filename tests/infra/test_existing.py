@@ -21,6 +21,7 @@ GPU_POOL = {
     "labels": {"team.example.com/pool": "gpus"},
     "taint": "nvidia.com/gpu=present:NoSchedule",
 }
+PLATFORMS = {"url": "https://models.team.example.com", "port": 443}
 REGISTRY = {"pull": "registry.example.com", "push": "registry.example.com"}
 
 
@@ -52,7 +53,10 @@ def test_a_person_writes_what_only_the_owner_of_a_cluster_knows(tmp_path: Path) 
     [
         ({"api": "http://cluster"}, r"contract\.yaml: api is 'http://cluster': it is asked over"),
         ({"kubeconfig": "config"}, r"kubeconfig is 'config'.*begins with / or ~"),
-        ({"existing": []}, r"existing is \[\].*a registry that they trust.*Add registry"),
+        (
+            {"existing": [], "gateway": PLATFORMS},
+            r"existing is \[\].*a registry that they trust.*Add registry",
+        ),
         ({"registry": REGISTRY}, r"registry\.pulled_by is 'password'.*write nodes"),
         ({"pools": []}, r"pools is \[\].*runs on a pool of kind cpu"),
         ({"gossip": 1}, r"gossip is 1.*Remove gossip"),
@@ -108,7 +112,7 @@ def seen(**changes: Any) -> Seen:
 def broken(folder: Path, found: Seen, makes: tuple[str, ...] = ()) -> list[str]:
     pools = [*yaml.safe_load(BY_HAND)["pools"], GPU_POOL]
     have = ["registry", "metrics", "monitoring", "devices"]
-    promises = told(folder, pools=pools, existing=have)
+    promises = told(folder, pools=pools, existing=have, gateway=PLATFORMS)
     return [
         f"{key} is {value!r}: {rule}. {remedy}"
         for key, value, rule, remedy in existing.broken(promises, found, "team", makes)

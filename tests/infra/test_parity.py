@@ -36,6 +36,8 @@ SHARED = [
         "*: spec.template.spec.nodeSelector.*", "the pool of the platform is called otherwise"
     ),
     Explained("kubernetes:* accelerators-*", "GPUs are not simulated"),
+    Explained("kubernetes:* namespaces-registry*", "nothing of ours would stand in it"),
+    Explained("kubernetes:* namespaces-storage*", "nothing of ours would stand in it"),
     Explained(
         "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.ipBlock.cidr",
         "ranges of nodes and Services are the environment's",
@@ -64,9 +66,10 @@ KNOWN = {
         Explained("kubernetes:* namespaces-autoscaling*", "pools in an account grow and shrink"),
         Explained("kubernetes:* monitoring-accelerators-*", "the GPUs' exporter is scraped"),
         Explained("kubernetes:* monitoring-autoscaling-*", "the autoscaler is scraped"),
+        Explained("kubernetes:* monitoring-registry-*", "no registry of ours is looked for"),
         Explained(
-            "kubernetes:core/v1:ConfigMap monitoring-settings: data.prometheus.yml",
-            "the autoscaler and the GPUs' exporter are scraped",
+            "kubernetes:core/v1:ConfigMap monitoring-settings: data.*",
+            "the autoscaler and the GPUs' exporter are scraped, and no registry of ours",
         ),
         Explained(
             "kubernetes:apps/v1:Deployment monitoring-deployment: "
@@ -85,15 +88,27 @@ KNOWN = {
             "spec.matchResources.namespaceSelector.*",
             "policies judge our namespaces alone on a cluster of others",
         ),
+        Explained("kubernetes:* namespaces-monitoring*", "nothing of ours would stand in it"),
+        Explained("kubernetes:* namespaces-accelerators*", "nothing of ours would stand in it"),
+        Explained("kubernetes:* gateway-*", "the team has Traefik already, and its definitions"),
+        Explained("*:TLSStore routes-default", "the team's gateway has its own certificate"),
+        Explained("*:IngressRoute routes-doorkeeper", "no entry of the team's gateway is inner"),
+        Explained("*:Middleware routes-auth-*", "no entry of the team's gateway is inner"),
+        Explained(
+            "*:Middleware routes-auth: spec.forwardAuth.address",
+            "the team's gateway asks the doorkeeper at its Service's address",
+        ),
+        Explained("*:IngressRoute *: spec.entryPoints.*", "the team calls its entry otherwise"),
+        Explained("*:IngressRoute *: spec.routes.*.match", "the gateway serves other hosts, too"),
         Explained("kubernetes:* monitoring-*", "the team has Prometheus already"),
         Explained("kubernetes:* metrics-*", "the team has metrics-server already"),
         Explained(
             "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.namespaceSelector.*",
-            "metrics are read from where the team's Prometheus is",
+            "metrics are read from where the team's Prometheus is, requests come from its gateway",
         ),
         Explained(
-            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.podSelector",
-            "the team's Prometheus may have other labels",
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.podSelector*",
+            "the team's Prometheus and gateway have other labels",
         ),
     ],
 }
@@ -134,7 +149,12 @@ registry:
   pull: registry.team.example.com/models
   push: registry.team.example.com/models
   pulled_by: nodes
-gateway: { url: https://models.team.example.com, node_port: 30443, port: 443 }
+gateway:
+  url: https://models.team.example.com
+  port: 443
+  namespace: team-gateway
+  labels: { app: traefik }
+  entry_point: https
 pools:
   - name: workers
     kind: cpu
@@ -143,7 +163,7 @@ pools:
     labels: { team.example.com/pool: workers }
 network_engine: cilium
 enforces_network_policy: true
-existing: [registry, metrics, monitoring]
+existing: [registry, gateway, metrics, monitoring]
 prometheus: team-monitoring
 """
 
@@ -267,7 +287,7 @@ def _whole(name: str) -> parity.Difference:
 @pytest.mark.parametrize("substrate", KNOWN)
 def test_a_resource_that_only_one_side_has_is_found(runs: Runs, substrate: str) -> None:
     left, right = runs["platform", "hosts"], runs["platform", substrate]
-    kept = "kubernetes:apps/v1:Deployment gateway-deployment"
+    kept = "kubernetes:apps/v1:Deployment delivery-deployment"
 
     less = {name: inputs for name, inputs in right.items() if name != kept}
     found = parity.unexplained(parity.differences(left, less), KNOWN[substrate])
@@ -281,7 +301,9 @@ def test_what_a_team_has_is_not_installed(runs: Runs) -> None:
     assert "monitoring-deployment" not in names
     assert "metrics-deployment" not in names
     assert "registry-deployment" not in names
-    assert "gateway-deployment" in names
+    assert "gateway-deployment" not in names
+    assert "traefik.io " not in names
+    assert "doorkeeper-deployment" in names
 
 
 def test_an_account_needs_no_secret_to_pull(runs: Runs) -> None:

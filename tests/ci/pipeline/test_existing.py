@@ -25,6 +25,7 @@ pytestmark = pytest.mark.apiserver
 
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 CONFIG_MAPS = "/api/v1/namespaces/models/configmaps"
+GATEWAYS = "/api/v1/namespaces/team-gateway/pods"
 ROLLOUTS = "/apis/argoproj.io/v1alpha1/namespaces/models/rollouts"
 
 
@@ -45,14 +46,22 @@ def server(tmp_path: Path) -> Iterator[ApiServer]:
 def there(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     """The environment `test`, as one whose cluster a person described."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    path = tmp_path / "contract.yaml"
-    told: dict[str, object] = {"api": server.url, "kubeconfig": str(server.kubeconfig)}
-    told["existing"] = ["registry", "monitoring"]
+    return described(
+        tmp_path,
+        server,
+        existing=["registry", "monitoring"],
+        gateway={"url": "https://models.team.example.com", "port": 443},
+    )
+
+
+def described(folder: Path, server: ApiServer, **told: object) -> Environment:
+    path = folder / "contract.yaml"
+    told |= {"api": server.url, "kubeconfig": str(server.kubeconfig)}
     path.write_text(yaml.safe_dump(yaml.safe_load(BY_HAND) | told))
     cluster = Cluster(substrate="existing", contract=str(path))
     update = {"cluster": cluster, "ports": None, "pools": ()}
     loaded = environment.load("test").model_copy(update=update)
-    places.state(loaded.name).mkdir(parents=True)
+    places.state(loaded.name).mkdir(parents=True, exist_ok=True)
     return loaded
 
 
@@ -80,6 +89,43 @@ def test_a_namespace_of_another_is_not_taken_over(there: Environment, server: Ap
 
     with pytest.raises(Refusal, match=r"Namespace models of somebody.*the platform makes it"):
         existing.ask(there, silent)
+
+
+def test_the_teams_gateway_is_looked_for_with_its_definitions_and_how_it_runs(
+    there: Environment, server: ApiServer, tmp_path: Path
+) -> None:
+    theirs = described(tmp_path, server, existing=["registry", "gateway", "monitoring"])
+
+    with pytest.raises(Refusal, match=r"existing is 'gateway': the cluster has no definition of"):
+        existing.ask(theirs, silent)
+
+    for document in definitions():
+        if document["spec"]["group"] == "traefik.io":
+            server.create(DEFINITIONS, document)
+    server.namespace("team-gateway")
+    with pytest.raises(Refusal, match=r"gateway\.labels is .*no pod of team-gateway that runs has"):
+        existing.ask(theirs, silent)
+
+    gateway(server, "--providers.kubernetescrd")
+    with pytest.raises(Refusal, match=r"gateway\.entry_point is 'https': theirs has no such entry"):
+        existing.ask(theirs, silent)
+
+    server.request("DELETE", f"{GATEWAYS}/theirs?gracePeriodSeconds=0")
+    gateway(
+        server,
+        "--providers.kubernetescrd.allowcrossnamespace=true",
+        "--providers.kubernetescrd.allowemptyservices=true",
+        "--entrypoints.https.address=:8443",
+    )
+    existing.ask(theirs, silent)
+
+
+def gateway(server: ApiServer, *arguments: str) -> None:
+    """A pod that a kubelet would say is running."""
+    container = {"name": "traefik", "image": "traefik", "args": list(arguments)}
+    metadata = {"name": "theirs", "labels": {"app": "traefik"}}
+    server.create(GATEWAYS, {"metadata": metadata, "spec": {"containers": [container]}})
+    server.status(f"{GATEWAYS}/theirs", {"phase": "Running"})
 
 
 def test_down_takes_what_was_made_and_leaves_what_is_the_teams(

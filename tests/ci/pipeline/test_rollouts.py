@@ -237,7 +237,7 @@ def test_status_tells_where_to_ask_and_which_version_answers(here: Environment) 
     assert service.name == "digits"
     assert service.url == "https://127.0.0.1:8443/digits"
     assert service.token_file.endswith("/local/credentials/token")
-    assert service.ca_file.endswith("/local/credentials/ca.crt")
+    assert str(service.ca_file).endswith("/local/credentials/ca.crt")
     assert weights(service.versions) == [("1.0.0", digest("a"), 100)]
 
 

@@ -97,6 +97,7 @@ def listening(port: int) -> None:
 def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[str, Any]:
     """What the gateway reads of the cluster, in the words of a file."""
     shared = routes._middlewares({"name": "doorkeeper", "port": names.DOORKEEPER_PORT})
+    shared |= routes._again() | {names.AUTH: routes._asked(f"http://127.0.0.1:{INNER}/auth")}
     for one in shared.values():
         if "errors" in one:
             one["errors"]["service"] = "doorkeeper"
@@ -104,7 +105,6 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
         del shared[names.BODY_LIMIT]["buffering"]["retryExpression"]
         shared[names.AUTH_AGAIN]["buffering"] = {"maxRequestBodyBytes": names.BODY_LIMIT_BYTES}
     inner = routes._to_the_doorkeeper({})
-    shared[names.AUTH]["forwardAuth"]["address"] = f"http://127.0.0.1:{INNER}/auth"
 
     def balanced(ports: list[int], **more: str) -> dict[str, Any]:
         servers = [{"url": f"http://127.0.0.1:{port}"} for port in ports]

@@ -33,7 +33,7 @@ def written(folder: Path, facts: Contract) -> Path:
     """The configuration as it is mounted, with its paths inside ``folder``."""
     for name, text in (
         ("prometheus.yml", scrapes.configuration(facts)),
-        ("rules.yml", rules.rules()),
+        ("rules.yml", rules.rules(facts)),
     ):
         text = text.replace(scrapes.CONFIG, str(folder))
         text = text.replace("/var/run/secrets/kubernetes.io/serviceaccount", str(folder))
@@ -93,14 +93,24 @@ def test_the_jobs_are_the_platforms_parts_the_cluster_and_the_models(
 
 
 def test_every_permanent_job_has_an_alert_for_having_no_target(facts: Contract) -> None:
-    text = rules.rules()
+    text = rules.rules(facts)
 
     for job in set(jobs(facts)) - {"models"}:
         assert f'absent(up{{job="{job}"}})' in text, job
 
 
-def test_every_alert_says_what_happened_and_what_to_do() -> None:
-    groups = yaml.safe_load(rules.rules())["groups"]
+def test_nothing_waits_for_targets_of_what_the_team_has(facts: Contract) -> None:
+    theirs = facts.model_copy(update={"existing": ("registry", "gateway", "metrics")})
+
+    left = set(jobs(facts)) - set(jobs(theirs))
+
+    assert left == {"registry", "traefik", "metrics-server"}
+    for job in left:
+        assert f'absent(up{{job="{job}"}})' not in rules.rules(theirs)
+
+
+def test_every_alert_says_what_happened_and_what_to_do(facts: Contract) -> None:
+    groups = yaml.safe_load(rules.rules(facts))["groups"]
     alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
     assert alerts
