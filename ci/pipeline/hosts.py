@@ -26,7 +26,7 @@ NODE_PACKAGES = [
     *("systemd", "systemd-sysv", "dbus", "kmod", "procps", "mount", "util-linux"),
     *("iproute2", "iptables", "conntrack", "ethtool", "socat"),
     *("containerd", "runc", "containernetworking-plugins", "ca-certificates"),
-    *("python3", "python3-apt", "openssh-server", "sudo"),
+    *("python3", "python3-apt", "openssh-server", "sudo", "haproxy"),
 ]
 
 

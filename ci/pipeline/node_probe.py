@@ -13,6 +13,8 @@ from infra.refusal import Refusal
 
 PATIENCE_S = 60
 UNITS = ("containerd.service", "kubelet.service", "modelyard-routes.service")
+BALANCER = "modelyard-api-balancer.service"
+"""Runs on every node of a cluster with several control planes."""
 CERTIFICATE = "/var/lib/kubelet/pki/kubelet-server-current.pem"
 RENEW_S = 30 * 24 * 3600
 """Kubelets ask for a new certificate long before; Ansible has to approve it."""
@@ -20,12 +22,14 @@ RENEW_S = 30 * 24 * 3600
 # What the roles write on a node. Kubernetes' own files change by themselves and are not among it.
 SETTINGS = (
     "/etc/containerd /etc/cni/net.d /etc/systemd/system /etc/sysctl.d /etc/kubernetes/kubelet.yaml"
-    " /etc/kubernetes/resolv.conf /usr/local/bin /usr/local/sbin"
+    " /etc/kubernetes/resolv.conf /etc/modelyard /usr/local/bin /usr/local/sbin"
 )
 # A link counts by its target, a file by its content: the binaries are links on most nodes.
 _SCRIPT = f"""
 set -eu
-systemctl is-active --quiet {" ".join(UNITS)}
+for unit in "$@"; do
+    systemctl is-active --quiet "$unit" || {{ echo "$unit does not run" >&2; exit 1; }}
+done
 openssl x509 -noout -checkend {RENEW_S} -in {CERTIFICATE} > /dev/null
 python3 -c 'import urllib.request as u; u.urlopen("http://127.0.0.1:10248/healthz", timeout=5)'
 {{ find {SETTINGS} -type l -printf '%p %l\\n' | sort
@@ -70,7 +74,7 @@ def probe(env: Environment) -> Probe:
         return Probe(fingerprints={}, faults=dict.fromkeys(names, refused.rule))
     try:
         with ThreadPoolExecutor(len(names)) as pool:
-            answers = pool.map(lambda name: _ask(connection, container_name(env, name)), names)
+            answers = pool.map(lambda name: _ask(connection, env, name), names)
             said = dict(zip(names, answers, strict=True))
     finally:
         connection.close()
@@ -80,7 +84,14 @@ def probe(env: Environment) -> Probe:
     )
 
 
-def _ask(connection: docker.DockerClient, name: str) -> tuple[bool, str]:
+def units(env: Environment) -> tuple[str, ...]:
+    """Units that run on every node."""
+    controls = sum(pool.nodes for pool in env.pools if pool.kind == "control")
+    return (*UNITS, BALANCER) if controls > 1 else UNITS
+
+
+def _ask(connection: docker.DockerClient, env: Environment, node: str) -> tuple[bool, str]:
+    name = container_name(env, node)
     try:
         container = connection.containers.get(name)
     except NotFound:
@@ -93,8 +104,8 @@ def _ask(connection: docker.DockerClient, name: str) -> tuple[bool, str]:
         return False, f"nobody forwards {', '.join(map(str, sorted(lost)))} to its container"
     # The client program: the library's exec loses output on a busy machine (it reads the raw socket
     # and leaves what came together with the headers in a buffer).
-    command = ["docker", "exec", name, "sh", "-c", _SCRIPT]
+    command = ["docker", "exec", name, "sh", "-c", _SCRIPT, "probe", *units(env)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     if done.returncode:
-        return False, done.stderr.strip() or f"a unit of {', '.join(UNITS)} does not run"
+        return False, done.stderr.strip() or f"asking it ends with {done.returncode}"
     return True, f"{container.id} {done.stdout.split()[0]}"

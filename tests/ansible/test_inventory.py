@@ -51,7 +51,7 @@ def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", ["local", "test", "onprem", "edge"])
+@pytest.mark.parametrize("name", ["local", "test", "quorum", "onprem", "edge"])
 def test_every_inventory_of_the_repository_is_sound(name: str, tmp_path: Path) -> None:
     done = _check(ANSIBLE / "inventories" / name)
 
@@ -168,11 +168,11 @@ def test_yard_turns_a_refusal_of_a_playbook_into_its_own(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
-    with pytest.raises(Refusal, match="one cluster on each") as refused:
-        playbook.run(environment.load("onprem"), "hosts", silent, "--tags", "none")
+    with pytest.raises(Refusal, match="whose cluster would be destroyed") as refused:
+        playbook.run(environment.load("onprem"), "reset", silent)
 
-    assert refused.value.where == "control-1: groups.control_plane"
-    assert refused.value.value == "control-1, control-2, control-3"
+    assert refused.value.where == "control-1: reset_environment"
+    assert refused.value.value == "not set"
 
 
 def test_roles_of_a_host_are_those_of_every_play_for_its_groups() -> None:

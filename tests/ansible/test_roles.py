@@ -18,7 +18,7 @@ from tests.ansible import command
 from tests.ansible.command import ANSIBLE
 
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
-OF_CONTAINERS = ("local", "test")
+OF_CONTAINERS = ("local", "quorum", "test")
 
 
 def _yaml(path: Path) -> Any:
@@ -70,10 +70,11 @@ def test_an_inventory_of_containers_lists_exactly_the_nodes_of_its_environment(
     groups = _yaml(ANSIBLE / "inventories" / inventory / "hosts.yml")["all"]["children"]
     env = environment.load(inventory)
 
-    assert set(groups["containers"]["hosts"]) == {node.name for node in env.nodes()}
-    assert {*groups["control_plane"]["hosts"], *groups["workers"]["hosts"]} == set(
-        groups["containers"]["hosts"]
-    )
+    nodes = {node.name for node in env.nodes()}
+    assert {*groups["control_plane"]["hosts"], *groups["workers"]["hosts"]} == nodes
+    containers = groups["containers"]
+    assert set(containers.get("hosts", nodes)) == nodes
+    assert set(containers.get("children", ["kubernetes"])) == {"kubernetes"}
 
 
 def _variables(inventory: str, tmp_path: Path, **more: Any) -> dict[str, Any]:

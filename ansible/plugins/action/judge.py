@@ -21,10 +21,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Judge all hosts of the inventory at once."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = task_vars["hostvars"]
-        control = task_vars["groups"]["control_plane"][0]
-        view = hostvars[control].get(VIEW) or {}
-        nodes = validation.nodes(view.get("stdout") or "")
-        why = view.get("stderr") or view.get("msg") or "it was not asked"
+        views = [hostvars[name].get(VIEW) or {} for name in task_vars["groups"]["control_plane"]]
+        answers = [validation.nodes(view.get("stdout") or "") for view in views]
+        nodes: dict[str, Any] = next(filter(None, answers), {})
+        why = views[0].get("stderr") or views[0].get("msg") or "it was not asked"
         blind = "" if nodes else f"no answer from the API server: {why}"
         env = task_vars["modelyard_environment"]
         hosts = [self._host(name, hostvars[name], nodes, blind, env) for name in sorted(hostvars)]

@@ -1,0 +1,300 @@
+"""Three control planes and two workers: one is lost, a majority is lost, and they come back.
+
+On an environment of its own, which fits beside no other where root may have 128 inotify instances.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
+from ci.report import silent
+from ci.toolchain import images, supply
+from infra import contract, environment
+from infra.environment import Environment
+from tests.hosts import machines, outcomes
+
+pytestmark = pytest.mark.scenarios
+CONTROLS = ("control-1", "control-2", "control-3")
+WORKERS = ("cpu-1", "cpu-2")
+ADMIN = "/etc/kubernetes/admin.conf"
+BORROWED = "/run/admin.conf"
+PATIENCE_S = 300
+KEYS = ("join.yaml", "discovery.yaml", "upload.yaml", "bootstrap-kubelet.conf")
+MEMBERS = """
+import json, ssl, urllib.request as web
+folder = "/etc/kubernetes/pki/etcd/"
+context = ssl.create_default_context(cafile=folder + "ca.crt")
+context.load_cert_chain(folder + "healthcheck-client.crt", folder + "healthcheck-client.key")
+url = "https://127.0.0.1:2379/v3/cluster/member/list"
+print(web.urlopen(web.Request(url, b"{}"), context=context, timeout=9).read().decode())
+"""
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[Environment]:
+    """The environment `quorum`: hosts and cluster, no platform."""
+    found = environment.load("quorum")
+    engine.ensure(silent)
+    with lock.hold(found.name, take=True):
+        hosts.down(found, silent)
+        try:
+            credentials.ensure(found)
+            source = supply.resolve(found)
+            archives = {name: images.ensure(name, silent, source) for name in images.names()}
+            hosts.up(found, archives, silent)
+            yield found
+        finally:
+            hosts.down(found, silent)
+            lock.free(found.name)
+
+
+@pytest.fixture(scope="module")
+def reach(env: Environment) -> Callable[[str], Host]:
+    return lambda node: testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+
+
+@pytest.fixture(scope="module")
+def worker(env: Environment, reach: Callable[[str], Host]) -> Callable[..., str]:
+    """kubectl on cpu-1, which has nothing but its own balancer to reach an API server by."""
+    settings = outcomes.said(reach("control-3"), f"cat {ADMIN}")
+    assert "server: https://127.0.0.1:7443" in settings
+    inside = ["docker", "exec", "-i", node_probe.container_name(env, "cpu-1")]
+    keep = [*inside, "sh", "-c", f"umask 077 && cat > {BORROWED}"]
+    subprocess.run(keep, input=settings, text=True, check=True)
+
+    def kubectl(*arguments: str, text: str = "") -> str:
+        command = [*inside, "kubectl", f"--kubeconfig={BORROWED}", "--request-timeout=10s"]
+        done = subprocess.run([*command, *arguments], input=text, text=True, capture_output=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    return kubectl
+
+
+def _kill(env: Environment, *nodes: str) -> None:
+    names = [node_probe.container_name(env, node) for node in nodes]
+    subprocess.run(["docker", "kill", *names], check=True, capture_output=True)
+
+
+def _start(env: Environment, *nodes: str) -> None:
+    names = [node_probe.container_name(env, node) for node in nodes]
+    subprocess.run(["docker", "start", *names], check=True, capture_output=True)
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for what takes Kubernetes its time; a question that fails is asked again."""
+    deadline, trouble = time.monotonic() + PATIENCE_S, ""
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except RuntimeError as error:
+            trouble = str(error)
+        time.sleep(1)
+    pytest.fail(f"{what} not within {PATIENCE_S} s. {trouble}")
+
+
+def _ready(kubectl: Callable[..., str]) -> dict[str, bool]:
+    """Readiness of nodes, as the API server sees it."""
+    return {
+        item["metadata"]["name"]: condition["status"] == "True"
+        for item in json.loads(kubectl("get", "nodes", "--output=json"))["items"]
+        for condition in item["status"]["conditions"]
+        if condition["type"] == "Ready"
+    }
+
+
+def _sleeper(env: Environment, name: str) -> str:
+    """A pod for the scheduler to place."""
+    image = contract.load(env).images["modelyard/shell"].pinned
+    pod = machines.sleeper("", {"name": name, "namespace": "default"}, image)
+    del pod["spec"]["nodeName"]
+    return json.dumps(pod)
+
+
+def _phase(kubectl: Callable[..., str], name: str) -> str:
+    return kubectl("get", "pod", name, "--output=jsonpath={.status.phase}")
+
+
+def _run(env: Environment, *arguments: str) -> list[str]:
+    return playbook.run(env, "hosts", silent, *arguments).changes
+
+
+def _voters(host: Host) -> set[str]:
+    """Names of etcd's members that have started and vote, as one of them tells."""
+    done = host.run("python3 -c %s", MEMBERS)
+    if done.rc:
+        raise RuntimeError(done.stderr)
+    listed = json.loads(done.stdout)["members"]
+    assert len({one["ID"] for one in listed}) == len(listed)
+    return {one.get("name", "not started") for one in listed if not one.get("isLearner")}
+
+
+def test_three_control_planes_and_two_workers_come_up(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    assert _ready(worker) == dict.fromkeys((*CONTROLS, *WORKERS), True)
+    for node in CONTROLS:
+        assert _voters(reach(node)) == set(CONTROLS)
+    for node in (*CONTROLS, *WORKERS):
+        outcomes.joined(reach(node), env, node)
+        outcomes.kubelet_certificate(reach(node), env, node)
+
+
+def test_every_node_reaches_all_api_servers_through_its_own_balancer(
+    env: Environment, reach: Callable[[str], Host]
+) -> None:
+    addresses = {node.name: node.address for node in env.nodes()}
+    for node in (*CONTROLS, *WORKERS):
+        written = outcomes.configured(reach(node), "/etc/modelyard/api-balancer.cfg")
+        for control in CONTROLS:
+            assert f"server {control} {addresses[control]}:6443" in written
+        listening = outcomes.said(reach(node), "ss --listening --tcp --numeric --no-header")
+        assert [line.split()[3] for line in listening.splitlines() if ":7443" in line] == [
+            "127.0.0.1:7443"
+        ]
+    for node in WORKERS:
+        settings = outcomes.said(reach(node), "cat /etc/kubernetes/kubelet.conf")
+        assert "server: https://127.0.0.1:7443" in settings
+
+
+def test_no_key_and_no_token_is_left_behind(
+    reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    for node in (*CONTROLS, *WORKERS):
+        for name in KEYS:
+            assert not reach(node).file(f"/etc/kubernetes/{name}").exists
+    listed = worker("get", "secrets", "--namespace=kube-system", "--output=name").split()
+    assert "secret/kubeadm-certs" not in listed
+
+
+def test_the_clusters_dns_is_on_two_nodes(worker: Callable[..., str]) -> None:
+    dns = ("--namespace=kube-system", "--selector=k8s-app=kube-dns", "--output=json")
+
+    def where() -> list[str]:
+        pods = json.loads(worker("get", "pods", *dns))["items"]
+        return [
+            one["spec"]["nodeName"] for one in pods if "deletionTimestamp" not in one["metadata"]
+        ]
+
+    _until(lambda: len(where()) == len(set(where())) == 2, "a pod of the DNS on each of two nodes")
+
+
+def test_a_port_of_all_nodes_answers_at_the_node_itself(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    # As the registry's, which nodes pull from; here the API servers are behind it.
+    addresses = [node.address for node in env.nodes() if node.name in CONTROLS]
+    port = env.node_ports.registry
+    service = {"type": "NodePort", "ports": [{"port": 443, "targetPort": 6443, "nodePort": port}]}
+    behind = {
+        "addressType": "IPv4",
+        "ports": [{"port": 6443, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [one]} for one in addresses],
+    }
+    labels = {"kubernetes.io/service-name": "knock"}
+    document = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "knock"}, "spec": service},
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {"name": "knock", "labels": labels},
+                **behind,
+            },
+        ],
+    }
+    worker("create", "--filename=-", text=json.dumps(document))
+
+    knock = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
+    _until(lambda: reach("cpu-1").run("python3 -c %s", knock).rc == 0, "an answer")
+
+
+def test_a_second_run_changes_nothing_and_a_rehearsal_names_nothing(env: Environment) -> None:
+    assert _run(env) == []
+    assert _run(env, "--check") == []
+    assert hosts.agrees(env)
+
+
+def test_one_control_plane_is_killed_and_the_cluster_goes_on(
+    env: Environment, worker: Callable[..., str]
+) -> None:
+    _kill(env, "control-1")
+
+    _until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
+    _until(lambda: bool(worker("create", "--filename=-", text=_sleeper(env, "one"))), "a new pod")
+    _until(lambda: _phase(worker, "one") == "Running", "the pod's run")
+    _until(lambda: not _ready(worker)["control-1"], "the loss of control-1 noticed")
+    others = {name: ready for name, ready in _ready(worker).items() if name != "control-1"}
+    assert others == dict.fromkeys((*CONTROLS[1:], *WORKERS), True)
+
+
+def test_hosts_are_repaired_by_whichever_control_plane_lives(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    worker("label", "node", "cpu-2", "modelyard.dev/pool=wrong", "--overwrite")
+    lost = "rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet.service"
+    outcomes.said(reach("cpu-2"), lost)
+
+    changes = _run(env, "--limit", "!control-1")
+
+    assert sorted(changes) == [
+        "control-2: control_plane : kubeconfig | Write it on this machine",
+        "cpu-2: kubelet_certificate : approve | Approve what the kubelet asks for",
+        "cpu-2: node_labels : configure | Label the node",
+    ]
+
+
+def test_it_comes_back_as_the_same_member_and_then_nothing_changes(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    _start(env, "control-1")
+
+    _until(lambda: _ready(worker)["control-1"], "control-1 ready")
+    _until(lambda: _voters(reach("control-1")) == set(CONTROLS), "control-1 a member of etcd")
+    assert _run(env) == ["control-1: control_plane : kubeconfig | Write it on this machine"]
+    assert _run(env) == []
+
+
+def test_a_lost_majority_stops_writes_and_its_return_recovers_everything(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    _kill(env, "control-2", "control-3")
+    with pytest.raises(RuntimeError):
+        worker("create", "configmap", "written-without-a-majority")
+
+    _start(env, "control-2", "control-3")
+
+    _until(lambda: all(_ready(worker).values()), "all nodes ready")
+    assert _phase(worker, "one") == "Running"
+    _until(lambda: bool(worker("create", "configmap", "written-afterwards")), "a write")
+    for node in CONTROLS:
+        assert _voters(reach(node)) == set(CONTROLS)
+
+
+def test_a_control_plane_that_lost_its_disks_joins_anew(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    name = node_probe.container_name(env, "control-1")
+    subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+    volumes = [f"{name}-var", f"{name}-kubernetes"]
+    subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
+
+    changes = _run(env)
+
+    assert "control-1: control_plane : forget | Remove the member that this host was" in changes
+    assert "control-1: control_plane : join | Join" in changes
+    assert not any("initialise" in change for change in changes)
+    _until(lambda: all(_ready(worker).values()), "all nodes ready")
+    assert _voters(reach("control-2")) == set(CONTROLS)
+    assert _phase(worker, "one") == "Running"
+    assert _run(env) == []
