@@ -80,7 +80,7 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"families": {"/x": "etcd/etcdctl"}}, "families names etcd/etcdctl"),
+        ({"families": {"/x": "etcd/etcdproxy"}}, "families names etcd/etcdproxy"),
         ({"families": {"/x": "nonesuch/x"}}, "families names nonesuch/x"),
         ({"programs": {"/x": "nonesuch"}}, "programs names nonesuch"),
         ({"base": "nonesuch"}, "base is nonesuch"),

@@ -26,8 +26,8 @@ def in_document(text: str, tmp_path: Path) -> manifest.Manifest:
     [
         ("[go]\n", "[go]\nmaximum = '2'\n", "go.maximum"),
         ('version = "3.6.8"', 'version = "3.6.8"\ncolour = "red"', "family.etcd.colour"),
-        ("seconds = 45", "seconds = -1", "family.etcd.seconds"),
-        ("seconds = 45", "seconds = 'soon'", "family.etcd.seconds"),
+        ("seconds = 60", "seconds = -1", "family.etcd.seconds"),
+        ("seconds = 60", "seconds = 'soon'", "family.etcd.seconds"),
         ('suite = "bookworm"', "", "debian.suite"),
         ('wrapper = "pulumi"', "", "module_file.pulumi-language-python-exec.wrapper"),
     ],
