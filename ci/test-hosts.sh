@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# `make test-hosts`: all tests of hosts, also the scenarios that take minutes: first those of environment `quorum`, which is gone
-# again before `test` comes up. Arguments go to pytest.
+# `make test-hosts`: all tests of hosts, also the scenarios that take minutes: first those of environments `quorum` and `drill`,
+# which are gone again before `test` comes up. Arguments go to pytest.
 set -euo pipefail
 . "$(dirname "$0")/alone.sh"
 
 failed=0
 yard down test --take
 # 5: the arguments chose none of them.
-pytest -v --durations=20 -m scenarios tests/hosts/test_quorum.py "$@" || [ $? -eq 5 ] || failed=1
+own=(tests/hosts/test_quorum.py tests/hosts/test_backup.py)
+pytest -v --durations=20 -m scenarios "${own[@]}" "$@" || [ $? -eq 5 ] || failed=1
 yard up test --timings
-pytest -v --durations=20 -m "hosts or scenarios" tests/hosts --ignore tests/hosts/test_quorum.py "$@" || failed=1
+pytest -v --durations=20 -m "hosts or scenarios" tests/hosts "${own[@]/#/--ignore=}" "$@" || failed=1
 exit "$failed"

@@ -16,6 +16,11 @@ def state(environment: str) -> Path:
     return _base("XDG_STATE_HOME", ".local/state") / "modelyard" / environment
 
 
+def data(environment: str) -> Path:
+    """Backups of one environment and the key to them, which outlive its state and `yard down`."""
+    return _base("XDG_DATA_HOME", ".local/share") / "modelyard" / environment
+
+
 def _base(variable: str, fallback: str) -> Path:
     # The XDG rule: a relative path in the variable is invalid and is ignored.
     value = Path(os.environ.get(variable, ""))

@@ -24,8 +24,9 @@ ORDER = (
     "faults/test_network.py",
     "faults/test_nodes.py",
     "faults/test_engine.py",
-    # Has an environment of its own, beside which no other fits: ci/test-hosts.sh runs it first.
+    # Have environments of their own, beside which no other fits: ci/test-hosts.sh runs them first.
     "hosts/test_quorum.py",
+    "hosts/test_backup.py",
     # They take the cores that tests of API servers have by then left (ci/test.sh).
     "hosts/test_containers.py",
     "hosts/test_network.py",

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ci.pipeline import engine, files, node_probe, playbook, ports, watchers
 from ci.report import Report, silent
@@ -19,6 +19,7 @@ from infra.environment import Environment
 IMAGE_LABEL = "modelyard.image=node"
 BINARIES = {
     "containerd": ("containerd", "containerd-shim-runc-v2", "ctr"),
+    "etcd": ("etcdctl", "etcdutl"),
     "kubernetes": ("kubelet", "kubeadm", "kubectl"),
 }
 # What a node container's root file system has beyond minbase.
@@ -30,8 +31,17 @@ NODE_PACKAGES = [
 ]
 
 
-def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> None:
-    """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError."""
+def up(
+    env: Environment,
+    archives: Mapping[str, Archive],
+    report: Report,
+    job: Literal["hosts", "restore"] = "hosts",
+    *arguments: str,
+) -> None:
+    """Make or repair the hosts, then write the contract. Raises playbook.PlaybookError.
+
+    ``job`` is the playbook, ``arguments`` are ansible-playbook's.
+    """
     if missing := len(env.nodes()) - len(node_probe.running(env)):
         watchers.require(missing)
     ports.require(env)
@@ -41,7 +51,7 @@ def up(env: Environment, archives: Mapping[str, Archive], report: Report) -> Non
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _applied(env).unlink(missing_ok=True)
     (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
-    playbook.run(env, "hosts", report)
+    playbook.run(env, job, report, *arguments)
     _write_contract(env, archives)
     probe = node_probe.probe(env)
     record = {"digest": _digest(env, facts), "nodes": probe.fingerprints}

@@ -7,6 +7,7 @@ import typer
 
 from ci.yard import (
     abort,
+    backup,
     bench,
     bootstrap,
     comment,
@@ -17,6 +18,7 @@ from ci.yard import (
     predict,
     preview,
     promote,
+    restore,
     say,
     ship,
     status,
@@ -45,6 +47,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict.command,
     "status": status.command,
     "validate": validate.command,
+    "backup": backup.command,
+    "restore": restore.command,
     "logs": logs.command,
     "doctor": doctor.command,
     "bootstrap": bootstrap.command,

@@ -17,7 +17,10 @@ from infra.refusal import Refusal
 
 Read = Callable[[str], Any]
 ENDINGS = ("", ".yml", ".yaml", ".json")
-LOADED = ("modelyard_environment", "modelyard_hosts", "modelyard_node", "modelyard_state")
+LOADED = (
+    *("modelyard_data", "modelyard_environment", "modelyard_hosts"),
+    *("modelyard_node", "modelyard_state"),
+)
 """What plugins/vars/environment.py offers."""
 DELEGATES = "control_plane"
 LITERAL = {"ansible_host", "ansible_port", "ansible_user", "ansible_ssh_private_key_file"}

@@ -19,9 +19,10 @@ from tests.ansible.command import ANSIBLE
 PLAYBOOKS = ANSIBLE / "playbooks"
 FACTS = {
     "tools": "/tools",
-    "versions": {"containerd": "2.0.0", "kubernetes": "1.36.0"},
+    "versions": {"containerd": "2.0.0", "etcd": "3.6.0", "kubernetes": "1.36.0"},
     "binaries": {
         "containerd": {"ctr": "/tools/ctr"},
+        "etcd": {"etcdctl": "/tools/etcdctl", "etcdutl": "/tools/etcdutl"},
         "kubernetes": {"kubectl": "/tools/kubectl", "kubelet": "/tools/kubelet"},
     },
     "images": [{"name": "pause", "reference": "pause:1", "kinds": ["control", "cpu", "gpu"]}],
@@ -51,7 +52,7 @@ def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", ["local", "test", "quorum", "onprem", "edge"])
+@pytest.mark.parametrize("name", ["local", "test", "quorum", "drill", "onprem", "edge"])
 def test_every_inventory_of_the_repository_is_sound(name: str, tmp_path: Path) -> None:
     done = _check(ANSIBLE / "inventories" / name)
 

@@ -18,7 +18,7 @@ from tests.ansible import command
 from tests.ansible.command import ANSIBLE
 
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
-OF_CONTAINERS = ("local", "quorum", "test")
+OF_CONTAINERS = ("drill", "local", "quorum", "test")
 
 
 def _yaml(path: Path) -> Any:

@@ -4,6 +4,7 @@ On an environment of its own, which fits beside no other where root may have 128
 """
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from testinfra.host import Host
 from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
 from ci.report import silent
 from ci.toolchain import images, supply
-from infra import contract, environment
+from infra import contract, environment, places
 from infra.environment import Environment
 from tests.hosts import machines, outcomes
 
@@ -52,6 +53,7 @@ def env() -> Iterator[Environment]:
         finally:
             hosts.down(found, silent)
             lock.free(found.name)
+            shutil.rmtree(places.data(found.name), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,14 @@ def worker(env: Environment, reach: Callable[[str], Host]) -> Callable[..., str]
 def _kill(env: Environment, *nodes: str) -> None:
     names = [node_probe.container_name(env, node) for node in nodes]
     subprocess.run(["docker", "kill", *names], check=True, capture_output=True)
+
+
+def _destroy(env: Environment, *nodes: str) -> None:
+    """Remove nodes with their disks."""
+    for name in (node_probe.container_name(env, node) for node in nodes):
+        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+        volumes = [f"{name}-var", f"{name}-kubernetes"]
+        subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
 
 
 def _start(env: Environment, *nodes: str) -> None:
@@ -284,10 +294,7 @@ def test_a_lost_majority_stops_writes_and_its_return_recovers_everything(
 def test_a_control_plane_that_lost_its_disks_joins_anew(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
-    name = node_probe.container_name(env, "control-1")
-    subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
-    volumes = [f"{name}-var", f"{name}-kubernetes"]
-    subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
+    _destroy(env, "control-1")
 
     changes = _run(env)
 
@@ -297,4 +304,27 @@ def test_a_control_plane_that_lost_its_disks_joins_anew(
     _until(lambda: all(_ready(worker).values()), "all nodes ready")
     assert _voters(reach("control-2")) == set(CONTROLS)
     assert _phase(worker, "one") == "Running"
+    assert _run(env) == []
+
+
+def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    worker("create", "configmap", "before-the-backup")
+    _kill(env, "control-1")
+    told = playbook.run(env, "backup", silent, "--limit", "!control-1").document
+    assert told is not None
+    worker("create", "configmap", "after-the-backup")
+    _destroy(env, *CONTROLS)
+
+    given = json.dumps({"restore_from": told["folder"]})
+    archives = {name: images.ensure(name, silent, supply.resolve(env)) for name in images.names()}
+    hosts.up(env, archives, silent, "restore", "--extra-vars", given)
+
+    _until(lambda: all(_ready(worker).values()), "all nodes ready")
+    for node in CONTROLS:
+        assert _voters(reach(node)) == set(CONTROLS)
+    listed = worker("get", "configmaps", "--output=name").split()
+    assert "configmap/before-the-backup" in listed
+    assert "configmap/after-the-backup" not in listed
     assert _run(env) == []

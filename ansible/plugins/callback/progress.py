@@ -27,6 +27,8 @@ description:
 options: {}
 """
 DESCRIPTOR = "MODELYARD_PROGRESS_FD"
+TELLING = ("judge", "backup_check")
+"""Actions that may hand over a document, as the last that their playbooks do."""
 
 
 class CallbackModule(CallbackBase):
@@ -77,7 +79,7 @@ class CallbackModule(CallbackBase):
         self._say_failed(result)
 
     def _say_document(self, result: Any) -> None:
-        if result._task.action == "judge":
+        if result._task.action in TELLING and "document" in result._result:
             self._say({"document": result._result["document"]})
 
     def _say_failed(self, result: Any) -> None:

@@ -1,20 +1,36 @@
-"""What kubectl prints as JSON, in conditions: `TEXT | volumes_on(NODE)`, `TEXT | nodes_ready`."""
+"""What kubectl prints as JSON, in conditions: `TEXT | volumes_on(NODE)`, `TEXT | nodes_ready`,
+`TEXT | volume_folders(NODE)`."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
 HOSTNAME = "kubernetes.io/hostname"
+MADE_BY = "pv.kubernetes.io/provisioned-by"
+PROVISIONER = "modelyard.dev/local-path"
 
 
 def volumes_on(listed: str, node: str) -> list[str]:
     """Claims, or names, of volumes that can only be on one node, because they are on its disks."""
+    return sorted(_name(volume) for volume in json.loads(listed)["items"] if _only_on(volume, node))
+
+
+def volume_folders(listed: str, node: str) -> list[str]:
+    """Folders of a node that the platform's own provisioner made for volumes."""
     return sorted(
-        _name(volume)
+        volume["spec"]["hostPath"]["path"]
         for volume in json.loads(listed)["items"]
+        if volume["metadata"].get("annotations", {}).get(MADE_BY) == PROVISIONER
+        and "hostPath" in volume["spec"]
+        and _only_on(volume, node)
+    )
+
+
+def _only_on(volume: dict[str, Any], node: str) -> bool:
+    return any(
+        one["key"] == HOSTNAME and one.get("values") == [node]
         for term in _terms(volume)
         for one in term.get("matchExpressions", [])
-        if one["key"] == HOSTNAME and one.get("values") == [node]
     )
 
 
@@ -44,4 +60,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., object]]:
         """By name."""
-        return {"volumes_on": volumes_on, "nodes_ready": nodes_ready}
+        return {
+            "nodes_ready": nodes_ready,
+            "volume_folders": volume_folders,
+            "volumes_on": volumes_on,
+        }

@@ -1,8 +1,9 @@
 """Variables of an inventory's environment: the typed model that Pulumi and yard read, too.
 
 For every host: ``modelyard_environment`` (Pulumi.ENV.yaml, checked), ``modelyard_state`` (folder of
-the environment on this machine), ``modelyard_hosts`` (hosts/facts.json, written by `yard up`:
-binaries and image archives with their digests). For a host that the environment names:
+the environment on this machine), ``modelyard_data`` (folder of its backups), ``modelyard_hosts``
+(hosts/facts.json, written by `yard up`: binaries and image archives with their digests). For a host
+that the environment names:
 ``modelyard_node``, and ``ansible_host`` where Ansible enters it through the engine. That is no
 template of the inventory, because Mitogen takes what leads to a host that work is delegated to as
 it stands.
@@ -83,6 +84,7 @@ def _shared(inventory: str) -> dict[str, Any]:
     return {
         "modelyard_environment": found.model_dump(mode="json"),
         "modelyard_state": str(state),
+        "modelyard_data": str(places.data(found.name)),
         "modelyard_hosts": json.loads(facts.read_text()) if facts.is_file() else {},
     }
 

@@ -1,0 +1,29 @@
+"""Puts back what this machine keeps of an environment, as a backup has it."""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from infra import environment
+from infra.backup import restore
+from infra.refusal import Refusal
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Takes ``folder`` and ``key``. It connects to no host."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Replace files and folders of the state folder."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        if self._task.check_mode:
+            return result | {"changed": True}
+        given = self._task.args
+        env = environment.load(task_vars["modelyard_environment"]["name"])
+        try:
+            back = restore.state_of_this_machine(env, Path(given["folder"]), Path(given["key"]))
+        except Refusal as refused:
+            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        return result | {"changed": True, "restored": back}
