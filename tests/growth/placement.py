@@ -6,6 +6,7 @@ long the placing took and what it cost. docs/growth.md has the method and the fi
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ PODS = f"/api/v1/namespaces/{spaces.MODELS}/pods"
 SETS = f"/apis/apps/v1/namespaces/{spaces.MODELS}/replicasets"
 PAGE = 500
 PATIENCE_S = 3600.0
+TELL_S = 15.0
+"""Between two words of how far it is."""
 MIB = 2**20
 
 
@@ -109,7 +112,17 @@ def _ready(made: Cluster, replicas: int) -> None:
         made.check()
         time.sleep(1)  # the question must not be what bounds the answer
         sets = made.server.get(SETS)["items"]
-        return sum(int(one["status"].get("readyReplicas", 0)) for one in sets) == replicas
+        ready = sum(int(one["status"].get("readyReplicas", 0)) for one in sets)
+        tell(ready)
+        return ready == replicas
+
+    started = told = time.perf_counter()
+
+    def tell(ready: int) -> None:
+        nonlocal told
+        if time.perf_counter() - told > TELL_S:
+            told = time.perf_counter()
+            print(f"{told - started:6.0f} s  {ready} of {replicas} are ready", file=sys.stderr)
 
     until(f"{replicas} replicas are ready", all_are, PATIENCE_S)
 
