@@ -21,6 +21,7 @@ BINARIES = {
     "containerd": ("containerd", "containerd-shim-runc-v2", "ctr"),
     "etcd": ("etcdctl", "etcdutl"),
     "kubernetes": ("kubelet", "kubeadm", "kubectl"),
+    "distribution": ("registry",),
 }
 # What a node container's root file system has beyond minbase.
 NODE_PACKAGES = [

@@ -24,6 +24,7 @@ FACTS = {
         "containerd": {"ctr": "/tools/ctr"},
         "etcd": {"etcdctl": "/tools/etcdctl", "etcdutl": "/tools/etcdutl"},
         "kubernetes": {"kubectl": "/tools/kubectl", "kubelet": "/tools/kubelet"},
+        "distribution": {"registry": "/tools/registry"},
     },
     "images": [{"name": "pause", "reference": "pause:1", "kinds": ["control", "cpu", "gpu"]}],
     "node_base": {"tar": "/tools/base.tar", "key": "0"},
