@@ -35,6 +35,7 @@ ORDER = (
     "hosts/test_repair.py",
     "hosts/test_base.py",
     "hosts/test_scale.py",
+    "hosts/test_edge.py",
 )
 
 

@@ -1,0 +1,396 @@
+"""Hosts without Kubernetes that run one Bento, and the mirror that they pull it from.
+
+edge-1 is the default scenario, edge-2 the alternative. The hosts are containers: cgroups are those
+of the machine, and the firewall is written, not applied.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from ci.pipeline import build
+from ci.report import silent
+from infra import places
+from tests.hosts import edge_ground, outcomes
+from tests.hosts.edge_ground import ADDRESSES, Ground
+
+pytestmark = pytest.mark.scenarios
+UNIT = "modelyard-edge.service"
+URLS = {"edge-1": "http://127.0.0.1:3000", "edge-2": f"http://{ADDRESSES['edge-2']}:8080"}
+EXAMPLE = places.REPOSITORY / "services/models/digits/example.json"
+ASK = """
+import json, sys, urllib.request as web
+asked = web.Request(sys.argv[1], sys.stdin.read().encode() or None)
+asked.add_header("content-type", "application/json")
+try:
+    answer = web.urlopen(asked, timeout=10)
+    print(json.dumps([answer.status, answer.read().decode()]))
+except web.HTTPError as error:
+    print(json.dumps([error.code, error.read().decode()]))
+"""
+PATIENCE_S = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """The ground after edge.yml, what its runs said, and digests of images in the mirror."""
+
+    ground: Ground
+    first: str
+    second: str
+    digests: dict[str, str]
+
+    def host(self, name: str) -> Host:
+        return self.ground.host(name)
+
+
+def ask(host: Host, url: str, text: str = "") -> tuple[int, str]:
+    """Status and body; AssertionError when nobody answers."""
+    told = host.run("printf %%s %s | python3 -c %s %s", text, ASK, url)
+    assert told.rc == 0, told.stderr
+    status, body = json.loads(told.stdout)
+    return status, body
+
+
+def predict(host: Host, name: str) -> dict[str, Any]:
+    """The answer to the model's example."""
+    status, body = ask(host, f"{URLS[name]}/v1/predict", EXAMPLE.read_text())
+    assert status == 200, body
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+def ready(host: Host) -> str:
+    """Digest that the host says is ready."""
+    told = outcomes.said(host, "python3 /usr/local/lib/modelyard/edge.py state")
+    return str(json.loads(told)["ready"])
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait for what systemd does by itself."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if holds():
+            return
+        time.sleep(1)
+    pytest.fail(f"{what} not within {PATIENCE_S} s")
+
+
+def check_runtime(host: Host) -> None:
+    """podman pulls from the mirror, by the environment's CA, and does nothing by itself."""
+    assert host.package("podman").is_installed
+    place = edge_ground.ENDPOINT.removeprefix("https://")
+    told = outcomes.configured(host, "/etc/containers/registries.conf.d/50-modelyard.conf")
+    assert f'location = "{place}"' in told
+    outcomes.configured(host, f"/etc/containers/certs.d/{place}/ca.crt")
+    assert host.file("/etc/modelyard-edge/registry.json").mode == 0o600
+    for unit in ("podman.socket", "podman-auto-update.timer"):
+        assert not host.service(unit).is_running
+        assert host.service(unit).is_masked
+
+
+def check_service(host: Host, name: str, digest: str) -> None:
+    """The wanted digest is ready under a unit that starts at boot."""
+    assert host.service(UNIT).is_running
+    assert host.service(UNIT).is_enabled
+    assert ready(host) == digest
+    assert ask(host, f"{URLS[name]}/readyz")[0] == 200
+
+
+def check_mirror(host: Host) -> None:
+    """Two units of one user over one folder, of which one may write."""
+    for unit in ("modelyard-mirror.service", "modelyard-mirror-intake.service"):
+        assert host.service(unit).is_running
+        assert host.service(unit).is_enabled
+    assert host.file("/etc/modelyard-mirror/tls.key").mode == 0o640
+    assert host.file("/var/lib/modelyard-mirror").user == "modelyard-mirror"
+
+
+def changes(said: str, *names: str) -> dict[str, int]:
+    """Changed tasks by host, over all that was said; of these hosts only where some are named."""
+    found: dict[str, int] = {}
+    for name, number in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+) ", said, re.MULTILINE):
+        found[name] = found.get(name, 0) + int(number)
+    return {name: number for name, number in found.items() if not names or name in names}
+
+
+def must_fail(check: Callable[..., None], *arguments: object) -> None:
+    """Here nothing has run yet: the check can fail."""
+    with pytest.raises((AssertionError, ValueError, RuntimeError)):
+        check(*arguments)
+
+
+def images(ground: Ground) -> dict[str, str]:
+    """Put two versions that work and two images that do not into the mirror; digests by name."""
+    first = build.build("digits", version="1.0.0", report=silent)
+    second = build.build("digits", version="1.0.1", report=silent)
+    digests = {"first": first.digest, "second": second.digest}
+    ground.put(first.layout, "1.0.0")
+    ground.put(second.layout, "1.0.1")
+    for name, command in {
+        "broken": ["python3", "-c", "raise SystemExit(7)"],
+        "silent": ["python3", "-c", "import time; time.sleep(600)"],
+    }.items():
+        layout = ground.folder / name
+        digests[name] = edge_ground.variant(first.layout, layout, name, command)
+        ground.put(layout, name)
+    return digests
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Bare machines; a rehearsal changes nothing, then hosts.yml and edge.yml run twice."""
+    with edge_ground.ground(tmp_path_factory.mktemp("edge")) as ground:
+        edges = {name: ground.host(name) for name in URLS}
+        mirror = ground.host("mirror-1")
+        rehearsals = [ground.play("hosts", "--check", "--diff")]
+        rehearsals.append(ground.edge(edge_ground.NONE, "--check", "--diff"))
+        assert [done.returncode for done in rehearsals] == [0, 0], _told(*rehearsals)
+        would = changes(rehearsals[0].stdout) | changes(rehearsals[1].stdout, *URLS)
+        assert all(would[name] for name in ADDRESSES), would
+        must_fail(check_mirror, mirror)
+        for name, host in edges.items():
+            must_fail(check_runtime, host)
+            must_fail(check_service, host, name, "")
+        made = [ground.play("hosts"), ground.play("hosts")]
+        assert [done.returncode for done in made] == [0, 0], _told(*made)
+        digests = images(ground)
+        made += [ground.edge(digests["first"]), ground.edge(digests["first"])]
+        assert [done.returncode for done in made] == [0, 0, 0, 0], _told(*made)
+        firsts, seconds = made[0].stdout + made[2].stdout, made[1].stdout + made[3].stdout
+        yield House(ground=ground, first=firsts, second=seconds, digests=digests)
+
+
+def _told(*runs: Any) -> str:
+    return "\n".join(done.stdout[-6000:] + done.stderr for done in runs if done.returncode)
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_an_edge_host_is_as_the_roles_promise(house: House, name: str) -> None:
+    check_runtime(house.host(name))
+    check_service(house.host(name), name, house.digests["first"])
+
+
+def test_a_mirror_is_as_the_role_promises(house: House) -> None:
+    check_mirror(house.host("mirror-1"))
+
+
+def test_a_second_run_changes_nothing_on_edge_hosts_and_mirror(house: House) -> None:
+    assert all(changes(house.first)[name] for name in ADDRESSES)
+    assert changes(house.second) == dict.fromkeys(ADDRESSES, 0), house.second
+
+
+def test_a_mirror_gives_to_those_with_a_password_and_takes_from_itself_only(house: House) -> None:
+    mirror, edge = house.host("mirror-1"), house.host("edge-1")
+    account = places.state("onprem") / "credentials" / "registry-push"
+    push = "python3 -c 'import urllib.request as w, ssl, sys, base64; " + "; ".join(
+        [
+            'c = ssl.create_default_context(cafile="/etc/modelyard-mirror/ca.crt")',
+            f'r = w.Request("{edge_ground.ENDPOINT}/v2/digits/blobs/uploads/", b"", method="POST")',
+            'a = base64.b64encode(("push:" + sys.stdin.read()).encode()).decode()',
+            'r.add_header("Authorization", "Basic " + a)',
+            "w.urlopen(r, context=c)'",
+        ]
+    )
+    told = mirror.run(f"printf %s | {push}", account.read_text())
+
+    assert "405" in told.stderr or "HTTP Error 4" in told.stderr, told
+    listening = outcomes.said(mirror, "ss --listening --tcp --numeric --no-header")
+    assert f"{ADDRESSES['mirror-1']}:5000" in listening
+    assert "127.0.0.1:5001" in listening
+    unknown = edge.run(f"podman pull --creds=pull:wrong {edge_ground.REGISTRY}/digits:1.0.0")
+    assert unknown.rc != 0
+    assert "unauthorized" in unknown.stderr or "authentication" in unknown.stderr
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_an_edge_host_predicts_and_says_what_runs(house: House, name: str) -> None:
+    host = house.host(name)
+
+    assert predict(host, name)
+    assert ask(host, f"{URLS[name]}/livez")[0] == 200
+    status, page = ask(host, f"{URLS[name]}/metrics")
+    assert status == 200
+    assert f'digest="{house.digests["first"]}"' in page
+    assert 'code="200"' in page
+
+
+def test_a_service_listens_where_it_was_told_to_and_on_loopback_otherwise(house: House) -> None:
+    for name, wanted in {"edge-1": "127.0.0.1:3000", "edge-2": "172.29.70.12:8080"}.items():
+        told = outcomes.said(house.host(name), "ss --listening --tcp --numeric --no-header")
+        places_of = [line.split()[3] for line in told.splitlines()]
+        port = wanted.rsplit(":", 1)[1]
+        assert [one for one in places_of if one.endswith(f":{port}")] == [wanted]
+
+
+@pytest.mark.parametrize(("name", "memory", "cpus"), [("edge-1", 384, 1.0), ("edge-2", 384, 0.5)])
+def test_a_service_has_no_rights_and_no_more_than_its_share(
+    house: House, name: str, memory: int, cpus: float
+) -> None:
+    host = house.host(name)
+    pid = outcomes.said(host, "podman inspect --format {{.State.Pid}} modelyard-edge").strip()
+    status = dict(
+        line.split(":", 1) for line in host.file(f"/proc/{pid}/status").content_string.splitlines()
+    )
+
+    assert status["Uid"].split() == ["1034"] * 4
+    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0
+    assert status["NoNewPrivs"].strip() == "1"
+    assert status["Seccomp"].strip() == "2"
+    inside = host.run(f"nsenter --mount --target {pid} touch /app/x /tmp/x")
+    assert "/app/x': Read-only" in inside.stderr
+    assert "/tmp/x" not in inside.stderr
+    told = json.loads(outcomes.said(host, "podman inspect modelyard-edge"))[0]["HostConfig"]
+    assert told["Memory"] == told["MemorySwap"] == memory << 20
+    assert told["NanoCpus"] == cpus * 1e9
+    group = next(
+        line.split(":", 2)[2]
+        for line in host.file(f"/proc/{pid}/cgroup").content_string.splitlines()
+        if ":memory:" in line or line.startswith("0::/system.slice")
+    )
+    found = [
+        host.file(path)
+        for path in (
+            f"/sys/fs/cgroup/memory{group}/memory.limit_in_bytes",
+            f"/sys/fs/cgroup{group}/memory.max",
+        )
+    ]
+    assert [int(file.content_string) for file in found if file.exists] == [memory << 20]
+
+
+def test_an_image_whose_command_ends_is_rolled_back_and_the_old_one_answers(house: House) -> None:
+    first, broken = house.digests["first"], house.digests["broken"]
+
+    done = house.ground.edge(broken, "--limit", "edge-1")
+
+    assert done.returncode == 2
+    told = " ".join(done.stdout.split())
+    assert broken in told
+    assert f"It went back to {first}" in told
+    host = house.host("edge-1")
+    assert ready(host) == first
+    assert predict(host, "edge-1")
+    assert broken not in outcomes.said(host, "podman images --digests --no-trunc")
+
+
+def test_an_image_that_failed_is_not_tried_again_by_a_restart(house: House) -> None:
+    host = house.host("edge-1")
+
+    outcomes.said(host, f"systemctl restart {UNIT}")
+
+    assert ready(host) == house.digests["first"]
+
+
+def test_a_first_host_that_fails_keeps_the_others_as_they_are(house: House) -> None:
+    before = outcomes.configured(house.host("edge-2"), "/etc/modelyard-edge/wanted.env")
+
+    done = house.ground.edge(house.digests["silent"])
+
+    assert done.returncode == 2
+    assert "was not ready within 45 s" in " ".join(done.stdout.split())
+    assert ready(house.host("edge-1")) == house.digests["first"]
+    after = outcomes.configured(house.host("edge-2"), "/etc/modelyard-edge/wanted.env")
+    assert after == before
+
+
+def test_a_new_version_leaves_itself_and_the_one_before_on_the_host(house: House) -> None:
+    first, second = house.digests["first"], house.digests["second"]
+
+    done = house.ground.edge(second, version="1.0.1")
+
+    assert done.returncode == 0, _told(done)
+    for name in URLS:
+        host = house.host(name)
+        assert ready(host) == second
+        listed = outcomes.said(host, "podman images --noheading --digests --no-trunc")
+        assert {line.split()[2] for line in listed.splitlines()} == {first, second}
+
+
+def test_a_tag_is_refused_before_anything_is_touched(house: House) -> None:
+    before = ready(house.host("edge-1"))
+
+    done = house.ground.edge("1.0.0")
+
+    assert done.returncode == 2
+    told = " ".join(done.stdout.split())
+    assert "edge-1: edge_service_digest is '1.0.0'" in told
+    assert "copy the digest" in told
+    assert "Look whether the image is on the host" not in told
+    assert ready(house.host("edge-1")) == before
+
+
+def test_edge_hosts_and_mirror_are_looked_at_too(house: House) -> None:
+    done = house.ground.play("validate")
+
+    told = " ".join(done.stdout.split())
+    assert "BROKEN" not in told, done.stdout
+    assert "changed=1" not in told
+    outcomes.said(house.host("edge-1"), f"systemctl stop {UNIT}")
+    try:
+        broken = house.ground.play("validate")
+    finally:
+        outcomes.said(house.host("edge-1"), f"systemctl start {UNIT}")
+    assert broken.returncode == 2
+    told = " ".join(broken.stdout.split())
+    for check in (f"edge-1 unit {UNIT}: inactive", "edge-1 model: ", "edge-1 image: none is ready"):
+        assert f"BROKEN {check}" in told, broken.stdout
+
+
+@pytest.mark.parametrize(
+    "misfortune",
+    ["podman kill --signal KILL modelyard-edge", "kill -STOP $(pgrep --parent {pid})"],
+    ids=["dies", "hangs"],
+)
+def test_a_service_that_dies_or_hangs_is_started_again(house: House, misfortune: str) -> None:
+    host = house.host("edge-2")
+    pid = outcomes.said(host, "podman inspect --format {{.State.Pid}} modelyard-edge").strip()
+
+    outcomes.said(host, misfortune.format(pid=pid))
+
+    def anew() -> bool:
+        now = host.run("podman inspect --format {{.State.Pid}} modelyard-edge").stdout.strip()
+        return now not in {"", "0", pid} and ready(host) == house.digests["second"]
+
+    until(anew, "no new process")
+    assert predict(host, "edge-2")
+
+
+def test_a_journal_that_is_full_lets_the_oldest_go(house: House) -> None:
+    host = house.host("edge-2")
+
+    outcomes.said(host, "head -c 40M /dev/urandom | base64 -w 40000 | systemd-cat")
+    outcomes.said(host, "journalctl --sync")
+
+    told = outcomes.said(host, "journalctl --disk-usage")
+    taken = float(told.split(" take up ")[1].split("M")[0])
+    assert taken <= 18  # 16 and what is open
+    assert outcomes.said(host, "ls /var/log/journal")
+
+
+def test_a_host_goes_on_without_a_network_also_after_a_restart_of_the_host(house: House) -> None:
+    host, name = house.host("edge-1"), edge_ground.container("edge-1")
+    edge_ground.said("docker", "network", "disconnect", edge_ground.NETWORK, name)
+    try:
+        assert host.run(f"podman pull {edge_ground.REGISTRY}/digits:1.0.0").rc != 0
+        outcomes.said(host, f"systemctl restart {UNIT}")
+        assert predict(host, "edge-1")
+        edge_ground.said("docker", "restart", name)
+        until(
+            lambda: host.run(f"systemctl is-active {UNIT}").stdout.strip() == "active",
+            "the service is not back",
+        )
+        assert ready(host) == house.digests["second"]
+        assert predict(host, "edge-1")
+        # And what the host has already can be asked for: nothing is pulled then.
+        back = house.ground.edge(house.digests["first"], "--limit", "edge-1")
+        assert back.returncode == 0, _told(back)
+        assert ready(host) == house.digests["first"]
+    finally:
+        address = ["--ip", ADDRESSES["edge-1"]]
+        edge_ground.said("docker", "network", "connect", *address, edge_ground.NETWORK, name)
