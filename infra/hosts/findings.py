@@ -34,6 +34,9 @@ class Report(BaseModel):
     dns: str | None = None
     service: str | None = None
     pods: dict[str, str] = {}
+    answers: dict[str, str] = {}
+    image: str | None = None
+    """What an edge host's program says of its images, as JSON."""
     from_: Annotated[str, Field(alias="from")]
 
 

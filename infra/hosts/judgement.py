@@ -4,6 +4,7 @@ Ansible's modules observe (ansible/plugins/modules/host_report.py), this compare
 ansible/known-good.yml, and neither knows the other.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -20,7 +21,7 @@ def judge(host: Host, known: KnownGood) -> list[Finding]:
         remedy = "Switch it on, or look at its network and at the SSH key."
         return [_finding(host, "reachable", State.BROKEN, host.unreachable, rule, remedy)]
     found = [_finding(host, "reachable", State.WELL, "yes", "the host has to answer", "")]
-    asked: list[Ask] = [_units, _clock, _certificates, _disks, _network]
+    asked: list[Ask] = [_units, _clock, _certificates, _disks, _network, _service]
     for ask in [*asked, *([_versions, _node, _gpus] if host.node else [])]:
         found += ask(host, host.report, known)
     return found
@@ -80,7 +81,7 @@ def _is(version: str, prefix: str) -> bool:
 
 def _units(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]:
     for unit, state in report.units.items():
-        remedy = f"systemctl start {unit}, or look at journalctl -u {unit}, or run hosts.yml."
+        remedy = f"systemctl start {unit}, or look at journalctl -u {unit}, or run its playbook."
         yield _finding(
             host, f"unit {unit}", _bad(state != "active"), state, "it has to be active", remedy
         )
@@ -106,7 +107,9 @@ def _certificates(host: Host, report: Report, known: KnownGood) -> Iterator[Find
         state = State.BROKEN if isinstance(days, str) else _below(days, limit)
         value = days if isinstance(days, str) else f"{days:g} days left"
         rule = f"good for {limit.degraded:g} days more"
-        remedy = "Renew it: run hosts.yml for a kubelet's, kubeadm certs renew for the others."
+        remedy = (
+            "Renew it: run hosts.yml for a kubelet's or a mirror's, kubeadm certs renew for others."
+        )
         yield _finding(host, f"certificate {path}", state, value, rule, remedy)
 
 
@@ -159,3 +162,17 @@ def _network(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]
             by = "asked from the host" if check == "registry" else seen
             value = f"{answer}, {by}" if answer else f"answers, {by}"
             yield _finding(host, check, _bad(answer), value, "it has to answer", remedy)
+
+
+def _service(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]:
+    for name, answer in report.answers.items():
+        remedy = "Look at its unit, and at journalctl -u of it."
+        yield _finding(host, name, _bad(answer), answer or "answers", "it has to answer", remedy)
+    if report.image is not None:
+        said = {} if report.image.startswith("complaint:") else json.loads(report.image)
+        wanted, ready = said.get("wanted"), said.get("ready")
+        value = f"{ready or 'none'} is ready, {wanted} is wanted" if said else report.image
+        rule = "the wanted image has to be ready"
+        remedy = "Look at journalctl -u modelyard-edge.service; ship a version that works."
+        state = State.BROKEN if not ready else _bad(ready != wanted, State.DEGRADED)
+        yield _finding(host, "image", state, value, rule, remedy)

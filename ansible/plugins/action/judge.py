@@ -21,10 +21,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Judge all hosts of the inventory at once."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = task_vars["hostvars"]
-        views = [hostvars[name].get(VIEW) or {} for name in task_vars["groups"]["control_plane"]]
+        # An inventory of edge hosts has no cluster.
+        controls = task_vars["groups"].get("control_plane", [])
+        views = [hostvars[name].get(VIEW) or {} for name in controls]
         answers = [validation.nodes(view.get("stdout") or "") for view in views]
         nodes: dict[str, Any] = next(filter(None, answers), {})
-        why = views[0].get("stderr") or views[0].get("msg") or "it was not asked"
+        said = views[0] if views else {}
+        why = said.get("stderr") or said.get("msg") or "it was not asked"
         blind = "" if nodes else f"no answer from the API server: {why}"
         env = task_vars["modelyard_environment"]
         hosts = [self._host(name, hostvars[name], nodes, blind, env) for name in sorted(hostvars)]

@@ -8,6 +8,7 @@ import ssl
 import struct
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ options:
   pods:
     description: Address and port of a pod by the name of its node.
     type: dict
+  answers:
+    description: Address of a page by the name of the service that has to answer there.
+    type: dict
+  image:
+    description: Program of an edge host that says which image is wanted and which is ready.
+    type: path
 """
 OPTIONS: dict[str, dict[str, Any]] = {
     "units": {"type": "list", "elements": "str", "default": []},
@@ -62,6 +69,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "registry": {"type": "str"},
     "registry_ca": {"type": "str"},
     "pods": {"type": "dict", "default": {}},
+    "answers": {"type": "dict", "default": {}},
+    "image": {"type": "path"},
 }
 PATIENCE_S = 3
 DNS_PORT = 53
@@ -93,6 +102,9 @@ def main() -> None:
     # The registry serves the host's own runtime. What follows moves into a pod's network, for good.
     if wanted["registry"]:
         seen["registry"] = speaks(wanted["registry"], wanted["registry_ca"])
+    seen["answers"] = {name: page(url) for name, url in wanted["answers"].items()}
+    if wanted["image"]:
+        seen["image"] = said("python3", wanted["image"], "state")
     seen["from"] = enter_pod()
     if wanted["name_server"]:
         seen["dns"] = knows(wanted["name_server"], wanted["name"])
@@ -180,6 +192,15 @@ def speaks(place: str, authority: str) -> str:
     except OSError as error:  # ssl.SSLError is one
         return str(error)
     return SUCCESS if status.split()[1:2] in (["200"], ["401"]) else f"it answers {status}"
+
+
+def page(url: str) -> str:
+    """'' when a page has the status 200."""
+    try:
+        urllib.request.urlopen(url, timeout=PATIENCE_S).close()  # noqa: S310 - the playbook says http
+    except OSError as error:
+        return str(error)
+    return SUCCESS
 
 
 def knows(server: str, name: str) -> str:

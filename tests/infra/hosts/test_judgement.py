@@ -76,6 +76,10 @@ def test_a_healthy_gpu_node_is_well_in_every_question() -> None:
         ({"pods": {"cpu-1": "timed out"}}, "pod on cpu-1", State.BROKEN),
         ({"gpus": 7}, "GPUs of the driver", State.BROKEN),
         ({"gpus": "complaint: no driver"}, "GPUs of the driver", State.BROKEN),
+        ({"answers": {"model": "connection refused"}}, "model", State.BROKEN),
+        ({"image": '{"wanted": "sha256:b", "ready": "sha256:a"}'}, "image", State.DEGRADED),
+        ({"image": '{"wanted": "sha256:b", "ready": ""}'}, "image", State.BROKEN),
+        ({"image": "complaint: no such file"}, "image", State.BROKEN),
     ],
 )
 def test_one_fault_is_one_finding_with_rule_and_remedy(
@@ -116,6 +120,12 @@ def test_a_simulated_gpu_needs_no_driver() -> None:
 
 def test_the_clock_of_a_container_needs_no_time_service() -> None:
     assert _faults(_host({"container": True, "synchronized": "no"})) == []
+
+
+def test_an_edge_host_whose_wanted_image_answers_is_well() -> None:
+    said = {"answers": {"model": ""}, "image": '{"wanted": "sha256:a", "ready": "sha256:a"}'}
+
+    assert _faults(_host(said)) == []
 
 
 def test_a_host_that_is_no_node_is_not_asked_for_kubernetes() -> None:
