@@ -6,7 +6,6 @@ of the machine, and the firewall is written, not applied.
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,24 +16,11 @@ from testinfra.host import Host
 from ci.pipeline import build
 from ci.report import silent
 from infra import places
-from tests.hosts import edge_ground, outcomes
+from tests.hosts import edge_checks, edge_ground, outcomes
+from tests.hosts.edge_checks import UNIT, URLS
 from tests.hosts.edge_ground import ADDRESSES, Ground
 
 pytestmark = pytest.mark.scenarios
-UNIT = "modelyard-edge.service"
-URLS = {"edge-1": "http://127.0.0.1:3000", "edge-2": f"http://{ADDRESSES['edge-2']}:8080"}
-EXAMPLE = places.REPOSITORY / "services/models/digits/example.json"
-ASK = """
-import json, sys, urllib.request as web
-asked = web.Request(sys.argv[1], sys.stdin.read().encode() or None)
-asked.add_header("content-type", "application/json")
-try:
-    answer = web.urlopen(asked, timeout=10)
-    print(json.dumps([answer.status, answer.read().decode()]))
-except web.HTTPError as error:
-    print(json.dumps([error.code, error.read().decode()]))
-"""
-PATIENCE_S = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,68 +34,6 @@ class House:
 
     def host(self, name: str) -> Host:
         return self.ground.host(name)
-
-
-def ask(host: Host, url: str, text: str = "") -> tuple[int, str]:
-    """Status and body; AssertionError when nobody answers."""
-    told = host.run("printf %%s %s | python3 -c %s %s", text, ASK, url)
-    assert told.rc == 0, told.stderr
-    status, body = json.loads(told.stdout)
-    return status, body
-
-
-def predict(host: Host, name: str) -> dict[str, Any]:
-    """The answer to the model's example."""
-    status, body = ask(host, f"{URLS[name]}/v1/predict", EXAMPLE.read_text())
-    assert status == 200, body
-    answer: dict[str, Any] = json.loads(body)
-    return answer
-
-
-def ready(host: Host) -> str:
-    """Digest that the host says is ready."""
-    told = outcomes.said(host, "python3 /usr/local/lib/modelyard/edge.py state")
-    return str(json.loads(told)["ready"])
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for what systemd does by itself."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        if holds():
-            return
-        time.sleep(1)
-    pytest.fail(f"{what} not within {PATIENCE_S} s")
-
-
-def check_runtime(host: Host) -> None:
-    """podman pulls from the mirror, by the environment's CA, and does nothing by itself."""
-    assert host.package("podman").is_installed
-    place = edge_ground.ENDPOINT.removeprefix("https://")
-    told = outcomes.configured(host, "/etc/containers/registries.conf.d/50-modelyard.conf")
-    assert f'location = "{place}"' in told
-    outcomes.configured(host, f"/etc/containers/certs.d/{place}/ca.crt")
-    assert host.file("/etc/modelyard-edge/registry.json").mode == 0o600
-    for unit in ("podman.socket", "podman-auto-update.timer"):
-        assert not host.service(unit).is_running
-        assert host.service(unit).is_masked
-
-
-def check_service(host: Host, name: str, digest: str) -> None:
-    """The wanted digest is ready under a unit that starts at boot."""
-    assert host.service(UNIT).is_running
-    assert host.service(UNIT).is_enabled
-    assert ready(host) == digest
-    assert ask(host, f"{URLS[name]}/readyz")[0] == 200
-
-
-def check_mirror(host: Host) -> None:
-    """Two units of one user over one folder, of which one may write."""
-    for unit in ("modelyard-mirror.service", "modelyard-mirror-intake.service"):
-        assert host.service(unit).is_running
-        assert host.service(unit).is_enabled
-    assert host.file("/etc/modelyard-mirror/tls.key").mode == 0o640
-    assert host.file("/var/lib/modelyard-mirror").user == "modelyard-mirror"
 
 
 def changes(said: str, *names: str) -> dict[str, int]:
@@ -154,10 +78,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         assert [done.returncode for done in rehearsals] == [0, 0], _told(*rehearsals)
         would = changes(rehearsals[0].stdout) | changes(rehearsals[1].stdout, *URLS)
         assert all(would[name] for name in ADDRESSES), would
-        must_fail(check_mirror, mirror)
+        must_fail(edge_checks.mirror, mirror)
         for name, host in edges.items():
-            must_fail(check_runtime, host)
-            must_fail(check_service, host, name, "")
+            must_fail(edge_checks.runtime, host)
+            must_fail(edge_checks.service, host, name, "")
         made = [ground.play("hosts"), ground.play("hosts")]
         assert [done.returncode for done in made] == [0, 0], _told(*made)
         digests = images(ground)
@@ -173,12 +97,12 @@ def _told(*runs: Any) -> str:
 
 @pytest.mark.parametrize("name", URLS)
 def test_an_edge_host_is_as_the_roles_promise(house: House, name: str) -> None:
-    check_runtime(house.host(name))
-    check_service(house.host(name), name, house.digests["first"])
+    edge_checks.runtime(house.host(name))
+    edge_checks.service(house.host(name), name, house.digests["first"])
 
 
 def test_a_mirror_is_as_the_role_promises(house: House) -> None:
-    check_mirror(house.host("mirror-1"))
+    edge_checks.mirror(house.host("mirror-1"))
 
 
 def test_a_second_run_changes_nothing_on_edge_hosts_and_mirror(house: House) -> None:
@@ -213,9 +137,9 @@ def test_a_mirror_gives_to_those_with_a_password_and_takes_from_itself_only(hous
 def test_an_edge_host_predicts_and_says_what_runs(house: House, name: str) -> None:
     host = house.host(name)
 
-    assert predict(host, name)
-    assert ask(host, f"{URLS[name]}/livez")[0] == 200
-    status, page = ask(host, f"{URLS[name]}/metrics")
+    assert edge_checks.predict(host, name)
+    assert edge_checks.ask(host, f"{URLS[name]}/livez")[0] == 200
+    status, page = edge_checks.ask(host, f"{URLS[name]}/metrics")
     assert status == 200
     assert f'digest="{house.digests["first"]}"' in page
     assert 'code="200"' in page
@@ -274,8 +198,8 @@ def test_an_image_whose_command_ends_is_rolled_back_and_the_old_one_answers(hous
     assert broken in told
     assert f"It went back to {first}" in told
     host = house.host("edge-1")
-    assert ready(host) == first
-    assert predict(host, "edge-1")
+    assert edge_checks.ready(host) == first
+    assert edge_checks.predict(host, "edge-1")
     assert broken not in outcomes.said(host, "podman images --digests --no-trunc")
 
 
@@ -284,7 +208,7 @@ def test_an_image_that_failed_is_not_tried_again_by_a_restart(house: House) -> N
 
     outcomes.said(host, f"systemctl restart {UNIT}")
 
-    assert ready(host) == house.digests["first"]
+    assert edge_checks.ready(host) == house.digests["first"]
 
 
 def test_a_first_host_that_fails_keeps_the_others_as_they_are(house: House) -> None:
@@ -294,7 +218,7 @@ def test_a_first_host_that_fails_keeps_the_others_as_they_are(house: House) -> N
 
     assert done.returncode == 2
     assert "was not ready within 45 s" in " ".join(done.stdout.split())
-    assert ready(house.host("edge-1")) == house.digests["first"]
+    assert edge_checks.ready(house.host("edge-1")) == house.digests["first"]
     after = outcomes.configured(house.host("edge-2"), "/etc/modelyard-edge/wanted.env")
     assert after == before
 
@@ -307,13 +231,13 @@ def test_a_new_version_leaves_itself_and_the_one_before_on_the_host(house: House
     assert done.returncode == 0, _told(done)
     for name in URLS:
         host = house.host(name)
-        assert ready(host) == second
+        assert edge_checks.ready(host) == second
         listed = outcomes.said(host, "podman images --noheading --digests --no-trunc")
         assert {line.split()[2] for line in listed.splitlines()} == {first, second}
 
 
 def test_a_tag_is_refused_before_anything_is_touched(house: House) -> None:
-    before = ready(house.host("edge-1"))
+    before = edge_checks.ready(house.host("edge-1"))
 
     done = house.ground.edge("1.0.0")
 
@@ -322,7 +246,7 @@ def test_a_tag_is_refused_before_anything_is_touched(house: House) -> None:
     assert "edge-1: edge_service_digest is '1.0.0'" in told
     assert "copy the digest" in told
     assert "Look whether the image is on the host" not in told
-    assert ready(house.host("edge-1")) == before
+    assert edge_checks.ready(house.host("edge-1")) == before
 
 
 def test_edge_hosts_and_mirror_are_looked_at_too(house: House) -> None:
@@ -355,10 +279,10 @@ def test_a_service_that_dies_or_hangs_is_started_again(house: House, misfortune:
 
     def anew() -> bool:
         now = host.run("podman inspect --format {{.State.Pid}} modelyard-edge").stdout.strip()
-        return now not in {"", "0", pid} and ready(host) == house.digests["second"]
+        return now not in {"", "0", pid} and edge_checks.ready(host) == house.digests["second"]
 
-    until(anew, "no new process")
-    assert predict(host, "edge-2")
+    edge_checks.until(anew, "no new process")
+    assert edge_checks.predict(host, "edge-2")
 
 
 def test_a_journal_that_is_full_lets_the_oldest_go(house: House) -> None:
@@ -379,18 +303,18 @@ def test_a_host_goes_on_without_a_network_also_after_a_restart_of_the_host(house
     try:
         assert host.run(f"podman pull {edge_ground.REGISTRY}/digits:1.0.0").rc != 0
         outcomes.said(host, f"systemctl restart {UNIT}")
-        assert predict(host, "edge-1")
+        assert edge_checks.predict(host, "edge-1")
         edge_ground.said("docker", "restart", name)
-        until(
+        edge_checks.until(
             lambda: host.run(f"systemctl is-active {UNIT}").stdout.strip() == "active",
             "the service is not back",
         )
-        assert ready(host) == house.digests["second"]
-        assert predict(host, "edge-1")
+        assert edge_checks.ready(host) == house.digests["second"]
+        assert edge_checks.predict(host, "edge-1")
         # And what the host has already can be asked for: nothing is pulled then.
         back = house.ground.edge(house.digests["first"], "--limit", "edge-1")
         assert back.returncode == 0, _told(back)
-        assert ready(host) == house.digests["first"]
+        assert edge_checks.ready(host) == house.digests["first"]
     finally:
         address = ["--ip", ADDRESSES["edge-1"]]
         edge_ground.said("docker", "network", "connect", *address, edge_ground.NETWORK, name)
