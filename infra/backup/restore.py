@@ -39,12 +39,12 @@ def checked(env: Environment, folder: Path, key: Path, versions: Versions) -> Ma
 def _require_version(folder: Path, name: str, found: Manifest, here: str) -> None:
     there = getattr(found.versions, name)
     if there.split(".")[:2] != here.split(".")[:2]:
-        commit = f"commit {found.commit[:12]}" if found.commit else "the commit it was made with"
+        commit = f" (commit {found.commit[:12]} did)" if found.commit else ""
         raise Refusal(
             f"{folder}: versions.{name}",
             there,
-            f"this checkout installs {here}, and a minor version reads the data of its own alone",
-            f"Restore from {commit}, which installs {there}; upgrade afterwards.",
+            f"the hosts would get {here}, and a minor version reads the data of its own alone",
+            f"Let the environment have {there} again{commit}, restore, and upgrade afterwards.",
         )
 
 

@@ -130,6 +130,13 @@ def kubelet_certificate(host: Host, env: Environment, node: str) -> None:
     assert names.strip() == f"DNS:{node}, IP Address:{address}"
 
 
+def etcd_tools(host: Host) -> None:
+    """Of a control plane alone: the tools have the version of the etcd that they are for."""
+    version = manifest.load().family["etcd"].version
+    for tool in ("etcdctl", "etcdutl"):
+        assert f"{tool} version: {version}" in said(host, f"/usr/local/bin/{tool} version")
+
+
 CHECKS: dict[str, Check] = {
     "containerd": containerd,
     "kubernetes": kubernetes,

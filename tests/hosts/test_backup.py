@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyrage
 import pytest
@@ -25,6 +24,7 @@ from ci.pipeline import node_probe, prediction, status
 from infra import contract, environment, places
 from infra.backup import manifest, shelf
 from infra.environment import Environment
+from tests.hosts import objects
 from tests.system import house
 
 pytestmark = pytest.mark.scenarios
@@ -34,14 +34,6 @@ KEY = places.data(NAME) / "backup.key"
 YARD = Path(sys.executable).parent / "yard"
 MINUTES = 15
 """Longest that a restore may take."""
-
-# What makes itself anew, or ends by itself: no backup is about it.
-PASSING = {
-    *("events", "leases.coordination.k8s.io", "certificatesigningrequests.certificates.k8s.io"),
-    *("endpoints", "ipaddresses.networking.k8s.io", "componentstatuses"),
-}
-MIRROR = "kubernetes.io/config.mirror"
-BOOTSTRAP = "bootstrap.kubernetes.io/token"
 
 
 @dataclass
@@ -77,32 +69,6 @@ def _yard(*arguments: object, code: int = 0) -> str:
     done = house.run(YARD, str(command), NAME, *map(str, more))
     assert done.returncode == code, house.told(done)
     return done.stdout + done.stderr
-
-
-def _kubectl(*arguments: str) -> str:
-    folder = places.state(NAME)
-    done = house.run(
-        folder / "bin" / "kubectl", "--kubeconfig", folder / "kubeconfig", *arguments, timeout=120
-    )
-    assert done.returncode == 0, house.told(done)
-    return done.stdout
-
-
-def _objects() -> dict[str, str]:
-    """Every object that lasts, of every kind that can be listed: its uid, by kind and name."""
-    kinds = _kubectl("api-resources", "--verbs=list", "--output=name").split()
-    lasting = sorted({*kinds} - PASSING - {one for one in kinds if ".metrics.k8s.io" in one})
-    listed = json.loads(_kubectl("get", ",".join(lasting), "--all-namespaces", "--output=json"))
-    return {
-        _name(one): one["metadata"]["uid"]
-        for one in listed["items"]
-        if MIRROR not in one["metadata"].get("annotations", {}) and one.get("type") != BOOTSTRAP
-    }
-
-
-def _name(item: dict[str, Any]) -> str:
-    place = item["metadata"].get("namespace", "")
-    return f"{item['apiVersion']} {item['kind']} {place}/{item['metadata']['name']}"
 
 
 def _prediction() -> prediction.Answer:
@@ -186,7 +152,9 @@ def test_nothing_of_it_stays_on_the_host(env: Environment) -> None:
 def test_a_second_backup_has_the_change_and_stores_no_image_again(
     env: Environment, request: pytest.FixtureRequest
 ) -> None:
-    _kubectl("create", "configmap", "changed", "--namespace=default", "--from-literal=a=b")
+    objects.kubectl(
+        NAME, "create", "configmap", "changed", "--namespace=default", "--from-literal=a=b"
+    )
     began = time.monotonic()
     _yard("backup")
     _measure(request, f"second backup: {time.monotonic() - began:.0f} s")
@@ -242,7 +210,7 @@ def test_one_flipped_bit_refuses_the_restore_and_the_cluster_goes_on(
 
 
 def test_a_rehearsal_reads_the_backup_to_its_end_and_changes_nothing(env: Environment) -> None:
-    before = _objects()
+    before = objects.lasting(NAME)
     newest = SHELF / _stamps()[-1]
     done = house.run(
         Path(sys.executable).parent / "ansible-playbook",
@@ -254,7 +222,7 @@ def test_a_rehearsal_reads_the_backup_to_its_end_and_changes_nothing(env: Enviro
 
     assert done.returncode == 0, house.told(done)
     assert "Put back what this machine keeps" in done.stdout
-    assert _objects() == before
+    assert objects.lasting(NAME) == before
     assert _sound()
 
 
@@ -262,9 +230,9 @@ def test_a_control_plane_that_is_destroyed_comes_back_with_every_object(
     env: Environment, drill: Drill, request: pytest.FixtureRequest
 ) -> None:
     drill.answered = _prediction().digest
-    drill.before = _objects()
+    drill.before = objects.lasting(NAME)
     _yard("backup")
-    _kubectl("create", "configmap", "too-late", "--namespace=default")
+    objects.kubectl(NAME, "create", "configmap", "too-late", "--namespace=default")
     drill.last = SHELF / _stamps()[-1]
     made = manifest.read(drill.last).made
     name = node_probe.container_name(env, "control-1")
@@ -279,7 +247,7 @@ def test_a_control_plane_that_is_destroyed_comes_back_with_every_object(
 
     _measure(request, f"control plane: restored in {took:.0f} s, lost the last {lost:.0f} s")
     assert took < MINUTES * 60
-    after = _objects()
+    after = objects.lasting(NAME)
     assert {name: uid for name, uid in drill.before.items() if after.get(name) != uid} == {}
     assert "v1 ConfigMap default/changed" in after
     assert "v1 ConfigMap default/too-late" not in after
@@ -309,7 +277,7 @@ def test_all_that_there_was_comes_back_on_hosts_and_a_machine_that_know_nothing_
     _measure(request, f"everything: answers {took:.0f} s after the restore began")
     assert took < MINUTES * 60
     assert answer.digest == drill.answered
-    after = _objects()
+    after = objects.lasting(NAME)
     lasting = {
         name: uid
         for name, uid in drill.before.items()

@@ -32,6 +32,14 @@ def test_the_check_of_a_role_fails_on_a_host_where_it_never_ran(
         outcomes.CHECKS[role](bare, env, "gpu-1")
 
 
+def test_the_control_plane_has_the_tools_of_its_etcd(
+    reach: Callable[[str], Host], bare: Host
+) -> None:
+    outcomes.etcd_tools(reach("control-1"))
+    with pytest.raises(AssertionError):
+        outcomes.etcd_tools(bare)
+
+
 def test_a_cpu_node_is_labelled_with_its_pool_and_has_no_taint(
     env: Environment, kubectl: Kubectl
 ) -> None:
