@@ -20,8 +20,8 @@ def kubectl(environment: str, *arguments: str) -> str:
     """What kubectl prints with the administrator's kubeconfig."""
     entry = provide.find("kubernetes")
     assert entry is not None
-    given = ("--kubeconfig", places.state(environment) / "kubeconfig", *arguments)
-    done = house.run(entry.file("bin/kubectl"), *given, timeout=120)
+    kubeconfig = f"--kubeconfig={places.state(environment) / 'kubeconfig'}"
+    done = house.run(entry.file("bin/kubectl"), kubeconfig, *arguments, timeout=120)
     assert done.returncode == 0, house.told(done)
     return done.stdout
 
