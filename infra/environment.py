@@ -125,6 +125,9 @@ class Environment(Closed):
     protected: bool = False
     """Nothing takes the environment away while this is true."""
     cluster: Cluster
+    kubernetes: Annotated[str, Field(pattern=r"^1\.[0-9]+$")] | None = None
+    """Minor version on hosts, the newest of ci/toolchain without one; a change is an upgrade. An
+    account's stands in ``aws``, an existing cluster has its own."""
     supply: Literal["detect", "vendor", "mirror", "closed"] = "detect"
     releases: Literal["git", "state"] = "git"
     """What should run: ``git`` in bentos/releases/NAME, ``state`` in the state folder."""
@@ -151,6 +154,9 @@ class Environment(Closed):
             rule = "an existing cluster has one, and no other has"
             remedy = "Name the file that describes the cluster, or remove cluster.contract."
             raise Refusal("cluster.contract", self.cluster.contract, rule, remedy)
+        if self.cluster.substrate != "hosts" and self.kubernetes is not None:
+            rule = "only on hosts does this repository bring Kubernetes"
+            raise Refusal("kubernetes", self.kubernetes, rule, "Remove kubernetes.")
         if self.cluster.substrate == "aws":
             self._in_an_account()
         elif self.cluster.substrate == "existing":

@@ -26,6 +26,7 @@ ORDER = (
     "faults/test_engine.py",
     # Have environments of their own, beside which no other fits: ci/test-hosts.sh runs them first.
     "hosts/test_quorum.py",
+    "hosts/test_upgrade.py",
     "hosts/test_backup.py",
     # They take the cores that tests of API servers have by then left (ci/test.sh).
     "hosts/test_containers.py",

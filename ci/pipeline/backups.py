@@ -10,7 +10,7 @@ from pathlib import Path
 from ci.pipeline import engine, hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
-from ci.toolchain import doctor, images, provide, supply
+from ci.toolchain import doctor, provide
 from infra import contract
 from infra.backup import manifest
 from infra.backup.manifest import Manifest
@@ -57,8 +57,7 @@ def restore(
         with steps.step("engine") as report:
             engine.ensure(report)
         with steps.step("images") as report:
-            here = supply.resolve(env)
-            archives = {name: images.ensure(name, report, here) for name in images.names()}
+            archives = hosts.archives(env, report)
         with steps.step("restore") as report:
             hosts.up(env, archives, report, "restore", "--extra-vars", json.dumps(given))
     steps.remember()

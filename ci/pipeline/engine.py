@@ -119,7 +119,8 @@ def _address() -> str:
 
 def _connection() -> docker.DockerClient:
     environment = dict(os.environ) | {"DOCKER_HOST": _address()}
-    return docker.from_env(timeout=60, environment=environment)
+    # A volume with a hundred thousand files takes a busy disk more than a minute to remove.
+    return docker.from_env(timeout=300, environment=environment)
 
 
 def _listens(address: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ci.pipeline import engine, files, node_probe, playbook, ports, watchers
 from ci.report import Report, silent
-from ci.toolchain import debian, images, provide, store, supply
+from ci.toolchain import debian, images, manifest, provide, store, supply
 from ci.toolchain.images import Archive
 from infra import contract, places
 from infra.environment import Environment
@@ -32,6 +32,12 @@ NODE_PACKAGES = [
 ]
 
 
+def archives(env: Environment, report: Report) -> dict[str, Archive]:
+    """Images that the environment's nodes need, made where the store lacks them."""
+    source, listed = supply.resolve(env), images.names(env.kubernetes)
+    return {name: images.ensure(made, report, source) for name, made in listed.items()}
+
+
 def up(
     env: Environment,
     archives: Mapping[str, Archive],
@@ -47,16 +53,21 @@ def up(
         watchers.require(missing)
     ports.require(env)
     ports.revive(env, report)
-    facts = _facts(env, archives, report)
-    folder = _folder(env)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _applied(env).unlink(missing_ok=True)
-    (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    facts = tell(env, archives, report)
     playbook.run(env, job, report, *arguments)
     _write_contract(env, archives)
     probe = node_probe.probe(env)
     record = {"digest": _digest(env, facts), "nodes": probe.fingerprints}
     _applied(env).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def tell(env: Environment, archives: Mapping[str, Archive], report: Report) -> dict[str, Any]:
+    """Write down for the playbooks what they have to know of this machine; what that is."""
+    facts = _facts(env, archives, report)
+    _folder(env).mkdir(parents=True, exist_ok=True, mode=0o700)
+    _applied(env).unlink(missing_ok=True)
+    (_folder(env) / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    return facts
 
 
 def agrees(env: Environment) -> bool:
@@ -69,7 +80,8 @@ def agrees(env: Environment) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     source = supply.resolve(env)
-    found = {name: images.find(name, source) for name in images.names()}
+    listed = images.names(env.kubernetes)
+    found = {name: images.find(made, source) for name, made in listed.items()}
     archives = {name: archive for name, archive in found.items() if archive}
     if len(archives) < len(found) or not contract.path(env.name).is_file():
         return False
@@ -109,9 +121,11 @@ def down(env: Environment, report: Report) -> None:
 def _facts(env: Environment, archives: Mapping[str, Archive], report: Report) -> dict[str, Any]:
     """What the roles have to know of this machine: paths, digests, resolvers."""
     source = supply.resolve(env)
+    chosen = {"kubernetes": manifest.load().kubernetes_of(env.kubernetes).family}
+    families = {name: chosen.get(name, name) for name in BINARIES}
     entries = {
-        name: provide.find(name, source) or provide.family(name, report, source)
-        for name in BINARIES
+        name: provide.find(family, source) or provide.family(family, report, source)
+        for name, family in families.items()
     }
     base = debian.base_entry("node", NODE_PACKAGES, report)
     return {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ci.report import Report
+from ci.report import Report, remark
 from infra import places
 from infra.environment import Environment
 from infra.refusal import Refusal
@@ -117,6 +117,9 @@ def follow(lines: Any, report: Report) -> Outcome:
             outcome.failures.append(f"{said['failed']}: {said['task']}: {said['message']}")
         elif "document" in said:
             outcome.document = said["document"]
+        elif "plan" in said:
+            for text in said["plan"]:
+                remark(report, text)
         elif "refused" in said:
             parts = (said[key] for key in ("where", "value", "rule", "remedy"))
             outcome.refusals.append(Refusal(*parts))

@@ -25,7 +25,7 @@ from ci.pipeline import (
 )
 from ci.pipeline.steps import Steps
 from ci.report import Report
-from ci.toolchain import doctor, images, provide, supply
+from ci.toolchain import doctor, provide
 from infra import contract
 from infra.environment import Environment
 from infra.foundation.settings import Aws
@@ -93,8 +93,7 @@ def _hosts(env: Environment, steps: Steps) -> list[str]:
     with steps.step("credentials"):
         credentials.ensure(env)
     with steps.step("images") as report:
-        source = supply.resolve(env)
-        archives = {name: images.ensure(name, report, source) for name in images.names()}
+        archives = hosts.archives(env, report)
     with steps.step("hosts") as report:
         if hosts.agrees(env):
             return []

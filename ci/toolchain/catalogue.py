@@ -93,3 +93,21 @@ class Catalogue(BaseModel, extra="forbid", frozen=True):
 def load(path: Path = manifest.HERE / "images.toml") -> Catalogue:
     """Read and check the catalogue; raises pydantic's ValidationError with key and rule."""
     return Catalogue.model_validate(tomllib.loads(path.read_text()))
+
+
+def image(name: str) -> Image:
+    """An image by its name; ``NAME@MINOR`` is what an older Kubernetes has in its place."""
+    listed, _, minor = name.partition("@")
+    found = load().image[listed]
+    return _older(listed, found, minor) if minor else found
+
+
+def _older(name: str, image: Image, minor: str) -> Image:
+    tools = manifest.load()
+    older = tools.kubernetes_of(minor)
+    tag = image.tag.replace("{kubernetes}", tools.family[older.family].version)
+    families = {
+        path: re.sub("^kubernetes/", f"{older.family}/", binary)
+        for path, binary in image.families.items()
+    }
+    return image.model_copy(update={"tag": older.tags.get(name, tag), "families": families})

@@ -101,8 +101,7 @@ def training_made() -> bool:
 
 def _unbuilt(environment: Environment) -> list[str]:
     source = supply.resolve(environment)
-    needed = manifest.load().families("up")
-    return [name for name in needed if provide.find(name, source) is None]
+    return [name for name in provide.wanted(environment) if provide.find(name, source) is None]
 
 
 def machine(facts: Machine) -> list[Finding]:

@@ -46,9 +46,19 @@ class Archive:
         return self.reference.rsplit(":", 1)[0]
 
 
-def names() -> list[str]:
-    """Images that nodes need, in the order of images.toml."""
-    return list(catalogue.load().image)
+def names(kubernetes: str | None = None) -> dict[str, str]:
+    """Images that nodes need, in the order of images.toml, and what to ask for each by.
+
+    They are the same where ``kubernetes``, a minor version, is the newest or none.
+    """
+    listed = catalogue.load().image
+    if manifest.load().kubernetes_of(kubernetes).family == "kubernetes":
+        return {name: name for name in listed}
+    older = {name: f"{name}@{kubernetes}" for name in listed}
+    return {
+        name: older[name] if catalogue.image(older[name]) != image else name
+        for name, image in listed.items()
+    }
 
 
 def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archive:
@@ -57,7 +67,7 @@ def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archi
     In every supply it is made here; ``source`` says where the tools in it come from. Those that the
     store lacks are made first.
     """
-    image = catalogue.load().image[name]
+    image = catalogue.image(name)
     reference = image.reference(key(name, source))
     entry = store.ensure(
         _name(name),
@@ -71,7 +81,7 @@ def ensure(name: str, report: Report, source: supply.Supply = "closed") -> Archi
 
 def find(name: str, source: supply.Supply = "closed") -> Archive | None:
     """The image's archive if the store has it; makes nothing."""
-    image = catalogue.load().image[name]
+    image = catalogue.image(name)
     found = entry(name, source)
     return _archive(image, image.reference(key(name, source)), found) if found else None
 
@@ -83,7 +93,7 @@ def entry(name: str, source: supply.Supply = "closed") -> store.Entry | None:
 
 def key(name: str, source: supply.Supply = "closed") -> str:
     """Content key of an image: its recipe and the keys of everything that goes into it."""
-    image = catalogue.load().image[name]
+    image = catalogue.image(name)
     return image.key(*_inputs(image, source))
 
 
@@ -125,7 +135,7 @@ def _source(image: catalogue.Image) -> str:
 
 
 def _make(name: str, source: supply.Supply, folder: Path, report: Report) -> None:
-    image = catalogue.load().image[name]
+    image = catalogue.image(name)
     reference = image.reference(key(name, source))
     copies: dict[str, Path] = {}
     versions: list[str] = []

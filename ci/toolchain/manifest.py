@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from infra.refusal import Refusal
+
 HERE = Path(__file__).parent
 
-User = Literal["up", "bench"]
-"""Who needs a family: every environment that comes up, or one command alone."""
+User = Literal["up", "environment", "bench"]
+"""Who needs a family: every environment that comes up, one that names it, or one command alone."""
 
 
 class Family(BaseModel, extra="forbid", frozen=True):
@@ -72,10 +74,18 @@ class ModuleFile(BaseModel, extra="forbid", frozen=True):
     path: str
 
 
+class Kubernetes(BaseModel, extra="forbid", frozen=True):
+    """A minor version of Kubernetes: its family, and tags of images that only its kubeadm wants."""
+
+    family: str
+    tags: dict[str, str] = {}
+
+
 class Manifest(BaseModel, extra="forbid", frozen=True):
     """All of tools.toml. Families are listed, and built, in the order in which `up` needs them."""
 
     go: GoToolchain
+    kubernetes: dict[str, Kubernetes]
     family: dict[str, Family]
     module_file: dict[str, ModuleFile]
     debian: Debian
@@ -83,6 +93,14 @@ class Manifest(BaseModel, extra="forbid", frozen=True):
     def families(self, user: User) -> list[str]:
         """Names of the families that ``user`` needs, in the order of the file."""
         return [name for name, family in self.family.items() if family.needed_by == user]
+
+    def kubernetes_of(self, minor: str | None) -> Kubernetes:
+        """A minor version's programs and images, the newest's without one; Refusal if unknown."""
+        known = list(self.kubernetes)
+        if minor is not None and minor not in known:
+            rule = f"it is none of those that can be made: {', '.join(known)}"
+            raise Refusal("kubernetes", minor, rule, "Name one of them, or none for the newest.")
+        return self.kubernetes[minor or known[0]]
 
 
 @cache

@@ -14,11 +14,18 @@ KEPT_GIB = 4.0
 
 def ensure(environment: Environment, report: Report) -> dict[str, store.Entry]:
     """Provide what `up` needs of tools.toml, and its module files, by the environment's supply."""
-    tools = manifest.load()
-    entries = ensure_all(supply.resolve(environment), tools.families("up"), report)
-    for name in tools.module_file:
+    entries = ensure_all(supply.resolve(environment), wanted(environment), report)
+    for name in manifest.load().module_file:
         modulefiles.ensure(name)
     return entries
+
+
+def wanted(environment: Environment) -> list[str]:
+    """Families that the environment needs, in the order in which `up` needs them."""
+    tools = manifest.load()
+    return list(
+        dict.fromkeys([*tools.families("up"), tools.kubernetes_of(environment.kubernetes).family])
+    )
 
 
 def ensure_all(

@@ -24,6 +24,7 @@ from ci.yard import (
     status,
     toolchain,
     up,
+    upgrade,
     validate,
 )
 from infra.refusal import Refusal
@@ -39,6 +40,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "up": up.command,
     "down": down.command,
+    "upgrade": upgrade.command,
     "preview": preview.command,
     "comment": comment.command,
     "ship": ship.command,

@@ -26,7 +26,10 @@ FACTS = {
         "kubernetes": {"kubectl": "/tools/kubectl", "kubelet": "/tools/kubelet"},
         "distribution": {"registry": "/tools/registry"},
     },
-    "images": [{"name": "pause", "reference": "pause:1", "kinds": ["control", "cpu", "gpu"]}],
+    "images": [
+        {"name": name, "reference": f"{name}:1", "kinds": ["control", "cpu", "gpu"]}
+        for name in ("pause", "etcd", "coredns")
+    ],
     "node_base": {"tar": "/tools/base.tar", "key": "0"},
     "registry_ca": "/state/ca.crt",
     "resolvers": [],
@@ -53,7 +56,7 @@ def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", ["local", "test", "quorum", "drill", "onprem", "edge"])
+@pytest.mark.parametrize("name", ["local", "test", "quorum", "rolling", "drill", "onprem", "edge"])
 def test_every_inventory_of_the_repository_is_sound(name: str, tmp_path: Path) -> None:
     done = _check(ANSIBLE / "inventories" / name)
 

@@ -15,7 +15,6 @@ from testinfra.host import Host
 
 from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
 from ci.report import silent
-from ci.toolchain import images, supply
 from infra import contract, environment, places
 from infra.environment import Environment
 from tests.hosts import machines, outcomes
@@ -46,9 +45,7 @@ def env() -> Iterator[Environment]:
         hosts.down(found, silent)
         try:
             credentials.ensure(found)
-            source = supply.resolve(found)
-            archives = {name: images.ensure(name, silent, source) for name in images.names()}
-            hosts.up(found, archives, silent)
+            hosts.up(found, hosts.archives(found, silent), silent)
             yield found
         finally:
             hosts.down(found, silent)
@@ -318,8 +315,7 @@ def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
     _destroy(env, *CONTROLS)
 
     given = json.dumps({"restore_from": told["folder"]})
-    archives = {name: images.ensure(name, silent, supply.resolve(env)) for name in images.names()}
-    hosts.up(env, archives, silent, "restore", "--extra-vars", given)
+    hosts.up(env, hosts.archives(env, silent), silent, "restore", "--extra-vars", given)
 
     _until(lambda: all(_ready(worker).values()), "all nodes ready")
     for node in CONTROLS:

@@ -1,9 +1,10 @@
 """Tells a program how far a playbook is: one JSON document per line on a file descriptor.
 
-{"task": NAME, "done": N, "total": N}      a task begins
+{"task": NAME, "done": N, "total": N}      a task begins; the total is 0 where it is not known
 {"changed": HOST, "task": NAME}            a task changed something, or would in a rehearsal
 {"failed": HOST, "task": NAME, "message": TEXT}
 {"document": VALUE}                       what a task hands to the program
+{"plan": [LINE, ...]}                      what the tasks after this one will do, in their order
 {"refused": HOST, "where": KEY, "value": VALUE, "rule": TEXT, "remedy": TEXT}
 """
 
@@ -58,8 +59,10 @@ class CallbackModule(CallbackBase):
         """A task begins on all of its hosts."""
         if _is_meta(task):  # told once per host
             return
-        self._done = min(self._done + 1, self._total)
-        self._say({"task": task.get_name(), "done": self._done, "total": self._total})
+        self._done += 1
+        # Tasks that are included while it runs were not counted: then nobody knows how many come.
+        total = self._total if self._done <= self._total else 0
+        self._say({"task": task.get_name(), "done": self._done, "total": total})
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """A task is done on one host."""
@@ -81,6 +84,8 @@ class CallbackModule(CallbackBase):
     def _say_document(self, result: Any) -> None:
         if result._task.action in TELLING and "document" in result._result:
             self._say({"document": result._result["document"]})
+        if "plan" in result._result and result._task.action == "upgrade_plan":
+            self._say({"plan": result._result["plan"]})
 
     def _say_failed(self, result: Any) -> None:
         said = result._result

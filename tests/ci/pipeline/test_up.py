@@ -65,10 +65,11 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
     replaced: dict[str, Any] = {
         "doctor": SimpleNamespace(require=does("machine")),
         "provide": SimpleNamespace(ensure=does("tools")),
-        "images": SimpleNamespace(names=lambda: ["etcd"], ensure=does("image")),
         "engine": SimpleNamespace(ensure=does("engine")),
         "credentials": SimpleNamespace(ensure=does("credentials")),
-        "hosts": SimpleNamespace(agrees=lambda _: world.agrees, up=does("hosts")),
+        "hosts": SimpleNamespace(
+            agrees=lambda _: world.agrees, archives=does("image"), up=does("hosts")
+        ),
         "stacks": SimpleNamespace(prepare=lambda _: None),
         "platform": project("platform"),
         "models": project("models"),

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ci.toolchain import catalogue, images, manifest, store
 from infra import places
+from infra.refusal import Refusal
 
 CATALOGUE = catalogue.load().image
 
@@ -49,6 +50,23 @@ def test_images_of_kubeadm_carry_the_versions_of_what_is_in_them() -> None:
         "coredns": f"registry.k8s.io/coredns/coredns:v{version['coredns']}",
         "pause": "registry.k8s.io/pause:3.10.2",
     }
+
+
+def test_an_older_kubernetes_has_images_of_its_own_and_the_rest_is_shared() -> None:
+    newest, older = images.names(), images.names("1.35")
+
+    assert images.names("1.36") == newest == {name: name for name in CATALOGUE}
+    other = {name for name, made in older.items() if made != name}
+    assert other == {name for name in KUBEADM if name.startswith("kube-")} | {"pause"}
+    assert (
+        catalogue.image(older["kube-proxy"]).reference("") == "registry.k8s.io/kube-proxy:v1.35.4"
+    )
+    assert catalogue.image(older["pause"]).reference("") == "registry.k8s.io/pause:3.10.1"
+
+
+def test_a_kubernetes_that_cannot_be_made_is_refused_with_those_that_can() -> None:
+    with pytest.raises(Refusal, match=r"1\.36, 1\.35"):
+        images.names("1.30")
 
 
 def test_no_two_images_share_a_repository() -> None:

@@ -1,0 +1,51 @@
+"""Another version of Kubernetes on hosts that run: node by node, by the playbook `upgrade`."""
+
+from ci.pipeline import engine, hosts, lock, playbook, supplies
+from ci.pipeline.steps import Steps
+from ci.toolchain import doctor, provide
+from infra import contract
+from infra.environment import Environment
+from infra.refusal import Refusal
+
+
+def run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
+    """Bring the cluster to the version that the environment names; what changed.
+
+    A preview brings tools and images to this machine and says what would be done. PlaybookError
+    where a node does not come back; Refusal for what cannot be done.
+    """
+    _require(env)
+    with lock.hold(env.name), supplies.needed(env):
+        changed = _run(env, steps, preview=preview)
+    steps.remember()
+    return changed
+
+
+def _require(env: Environment) -> None:
+    if env.cluster.substrate != "hosts":
+        rule = "only hosts are upgraded node by node"
+        remedy = "An account's version stands in aws; a team's own cluster is the team's."
+        raise Refusal("cluster.substrate", env.cluster.substrate, rule, remedy)
+    if not contract.path(env.name).is_file():
+        rule, remedy = "there is no cluster to upgrade", f"Run `.venv/bin/yard up {env.name}`."
+        raise Refusal(f"environment {env.name}", "not up", rule, remedy)
+
+
+def _run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
+    with steps.step("machine") as report:
+        doctor.require(env, report)
+    with steps.step("tools") as report:
+        provide.ensure(env, report)
+    with steps.step("engine") as report:
+        engine.ensure(report)
+    with steps.step("images") as report:
+        archives = hosts.archives(env, report)
+    with steps.step("preview" if preview else "upgrade") as report:
+        hosts.tell(env, archives, report)
+        told = playbook.run(env, "upgrade", report, *(["--check"] if preview else []))
+    if preview:
+        return []
+    with steps.step("hosts") as report:
+        if not hosts.agrees(env):
+            hosts.up(env, archives, report)
+    return sorted({change.split(":")[0] for change in told.changes})
