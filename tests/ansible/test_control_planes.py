@@ -28,6 +28,8 @@ INPUTS: Rendered = {
     "inventory_hostname": "control-2",
     "control_plane_cluster": "onprem",
     "control_plane_version": "1.36.3",
+    "control_plane_dns_tag": "v1.14.2",
+    "control_plane_etcd_tag": "3.6.8-0",
     "control_plane_address_advertised": "192.0.2.12",
     "control_plane_endpoint": "127.0.0.1:7443",
     "control_plane_leader": "control-1",
@@ -39,6 +41,7 @@ INPUTS: Rendered = {
         {"name": "control-1", "address": "192.0.2.11"},
         {"name": "control-2", "address": "192.0.2.12"},
     ],
+    "__control_plane_secret": {"stdout": "key-of-secrets-at-rest"},
     "__control_plane_key": {"stdout": "key-of-one-join"},
     "__control_plane_token": {"stdout": "token-of-one-join"},
     "__control_plane_authorities": {"results": [{"content": "Q0E="}, {}]},
@@ -100,15 +103,16 @@ def test_the_balancer_has_no_rights(templates: Rendered) -> None:
     assert {"DynamicUser=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet="} <= set(lines)
 
 
-def test_key_and_token_stand_in_the_files_of_one_join_and_in_no_other(templates: Rendered) -> None:
+def test_each_secret_stands_in_the_files_that_need_it_and_in_no_other(templates: Rendered) -> None:
     holding = {
         secret: sorted(name for name, text in templates.items() if secret in text)
-        for secret in ("key-of-one-join", "token-of-one-join")
+        for secret in ("key-of-one-join", "token-of-one-join", "key-of-secrets-at-rest")
     }
 
     assert holding == {
         "key-of-one-join": ["join.yaml.j2", "upload.yaml.j2"],
         "token-of-one-join": ["join.yaml.j2"],
+        "key-of-secrets-at-rest": ["encryption.yaml.j2"],
     }
 
 
@@ -225,3 +229,28 @@ def test_an_even_number_of_control_planes_is_refused(tmp_path: Path) -> None:
     assert "control-1, control-2" in said
     assert "survives no more losses" in said
     assert "changed=1" not in said
+
+
+def test_the_api_server_encrypts_secrets_and_audits(templates: Rendered) -> None:
+    documents = list(yaml.safe_load_all(templates["kubeadm.yaml.j2"]))
+    server = next(one for one in documents if one["kind"] == "ClusterConfiguration")["apiServer"]
+
+    given = {one["name"]: one["value"] for one in server["extraArgs"]}
+    mounted = {one["hostPath"] for one in server["extraVolumes"]}
+    assert given["encryption-provider-config"] in mounted
+    assert given["audit-policy-file"] in mounted
+    assert given["audit-log-maxage"] == "30"
+    sealed = yaml.safe_load(templates["encryption.yaml.j2"])["resources"]
+    assert [next(iter(one)) for one in sealed[0]["providers"]] == ["secretbox", "identity"]
+
+
+def test_nothing_that_holds_secrets_is_written_down_with_its_content() -> None:
+    policy = yaml.safe_load((ROLES / "control_plane" / "files" / "audit.yaml").read_text())
+
+    levels = [
+        rule["level"]
+        for rule in policy["rules"]
+        if any("secrets" in of.get("resources", []) for of in rule.get("resources", []))
+    ]
+    assert levels == ["Metadata"]
+    assert policy["rules"][0]["level"] == "Metadata"

@@ -1,5 +1,7 @@
 """What each role promises, as a check of one host that fails on a host where it was not run."""
 
+import base64
+import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +110,19 @@ def pod_network(host: Host, env: Environment, node: str) -> None:
     assert host.service("modelyard-routes.service").is_enabled
 
 
+SECRETS = """
+import json, ssl, urllib.request as web
+folder = "/etc/kubernetes/pki/etcd/"
+context = ssl.create_default_context(cafile=folder + "ca.crt")
+context.load_cert_chain(folder + "healthcheck-client.crt", folder + "healthcheck-client.key")
+# In base64: from /registry/secrets/ to /registry/secrets0.
+ask = {"key": "L3JlZ2lzdHJ5L3NlY3JldHMv", "range_end": "L3JlZ2lzdHJ5L3NlY3JldHMw"}
+url = "https://127.0.0.1:2379/v3/kv/range"
+print(web.urlopen(web.Request(url, json.dumps(ask).encode()), context=context).read().decode())
+"""
+"""Asks etcd for all Secrets as they lie there."""
+
+
 def joined(host: Host, env: Environment, node: str) -> None:
     """kubeadm's work is whole, and no token is left behind."""
     mark = "modelyard-initialised" if kind(env, node) == "control" else "modelyard-joined"
@@ -119,6 +134,20 @@ def joined(host: Host, env: Environment, node: str) -> None:
         "import urllib.request as u; print(u.urlopen('http://127.0.0.1:10248/healthz').read())"
     )
     assert "ok" in said(host, f"python3 -c {shlex.quote(healthy)}")
+    if kind(env, node) == "control":
+        _guarded(host)
+
+
+def _guarded(host: Host) -> None:
+    """Secrets are encrypted where etcd keeps them, and the API server writes down who did what."""
+    written = json.loads(said(host, f"python3 -c {shlex.quote(SECRETS)}"))["kvs"]
+    values = [base64.b64decode(one["value"]) for one in written]
+    assert values
+    assert [value for value in values if not value.startswith(b"k8s:enc:secretbox:v1:")] == []
+    assert host.file("/etc/kubernetes/encryption.yaml").mode == 0o600
+    last = json.loads(said(host, "tail -n 1 /var/log/kubernetes/audit.log"))
+    assert last["kind"] == "Event"
+    assert "responseObject" not in last
 
 
 def kubelet_certificate(host: Host, env: Environment, node: str) -> None:

@@ -137,7 +137,8 @@ def test_the_keys_of_the_cluster_and_its_data_are_in_it(env: Environment, tmp_pa
     assert age.returncode == 0, house.told(age)
 
     listed = house.run("tar", "--list", "--file", opened).stdout.split()
-    wanted = {"pki/ca.key", "pki/sa.key", "pki/front-proxy-ca.key", "pki/etcd/ca.key", "etcd.db"}
+    keys = {"ca.key", "sa.key", "front-proxy-ca.key", "etcd/ca.key"}
+    wanted = {f"pki/{name}" for name in keys} | {"etcd.db", "encryption.yaml"}
     assert wanted <= {*listed}
     assert "pki/apiserver.key" not in listed
 

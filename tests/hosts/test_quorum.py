@@ -232,6 +232,23 @@ def test_a_second_run_changes_nothing_and_a_rehearsal_names_nothing(env: Environ
     assert hosts.agrees(env)
 
 
+def test_certificates_that_end_soon_are_renewed_and_the_cluster_goes_on(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    def numbers() -> list[str]:
+        ask = "openssl x509 -noout -serial -in /etc/kubernetes/pki/apiserver.crt"
+        return [outcomes.said(reach(node), ask) for node in CONTROLS]
+
+    before = numbers()
+    changes = _run(env, "--extra-vars", json.dumps({"control_plane_renew_days": 400}))
+
+    renewed = {change for change in changes if change.endswith("renew | Renew them")}
+    assert renewed == {f"{node}: control_plane : renew | Renew them" for node in CONTROLS}
+    assert not set(before) & set(numbers())
+    _until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
+    assert _run(env) == []
+
+
 def test_one_control_plane_is_killed_and_the_cluster_goes_on(
     env: Environment, worker: Callable[..., str]
 ) -> None:
