@@ -1,5 +1,6 @@
 """One engine for all tests of Pulumi programs: it records what a program registers."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Engine(pulumi.runtime.Mocks):
         self, program: Callable[[], object], *, stack: str = "local", preview: bool = False
     ) -> None:
         """Run a program until all that it registered is registered; what it raises, this raises."""
+        _require_loop()
         pulumi.runtime.set_mocks(self, project="modelyard", stack=stack, preview=preview)
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
 
@@ -69,6 +71,14 @@ class Engine(pulumi.runtime.Mocks):
             if name is None or one.inputs["metadata"]["name"] == name
         ]
         return only
+
+
+def _require_loop() -> None:
+    """Pulumi takes the thread's event loop, which any asyncio.run of an earlier test took away."""
+    try:
+        asyncio.get_event_loop_policy().get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 def _nothing(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
