@@ -7,10 +7,9 @@ it reads is replaced whole, each file by itself.
 import json
 from pathlib import Path
 
-from ci.pipeline import engine, hosts, lock, playbook, supplies
+from ci.pipeline import hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
-from ci.toolchain import doctor, provide
 from infra import contract
 from infra.backup import manifest
 from infra.backup.manifest import Manifest
@@ -50,14 +49,7 @@ def restore(
     if confirmed:
         given["restore_environment"] = env.name
     with lock.hold(env.name), supplies.needed(env):
-        with steps.step("machine") as report:
-            doctor.require(env, report)
-        with steps.step("tools") as report:
-            provide.ensure(env, report)
-        with steps.step("engine") as report:
-            engine.ensure(report)
-        with steps.step("images") as report:
-            archives = hosts.archives(env, report)
+        archives = hosts.prepare(env, steps)
         with steps.step("restore") as report:
             hosts.up(env, archives, report, "restore", "--extra-vars", json.dumps(given))
     steps.remember()

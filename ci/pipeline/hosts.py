@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ci.pipeline import engine, files, node_probe, playbook, ports, watchers
+from ci.pipeline.steps import Steps
 from ci.report import Report, silent
-from ci.toolchain import debian, images, manifest, provide, store, supply
+from ci.toolchain import debian, doctor, images, manifest, provide, store, supply
 from ci.toolchain.images import Archive
 from infra import contract, places
 from infra.environment import Environment
@@ -36,6 +37,18 @@ def archives(env: Environment, report: Report) -> dict[str, Archive]:
     """Images that the environment's nodes need, made where the store lacks them."""
     source, listed = supply.resolve(env), images.names(env.kubernetes)
     return {name: images.ensure(made, report, source) for name, made in listed.items()}
+
+
+def prepare(env: Environment, steps: Steps) -> dict[str, Archive]:
+    """Bring to this machine what a playbook that changes hosts needs; the nodes' images."""
+    with steps.step("machine") as report:
+        doctor.require(env, report)
+    with steps.step("tools") as report:
+        provide.ensure(env, report)
+    with steps.step("engine") as report:
+        engine.ensure(report)
+    with steps.step("images") as report:
+        return archives(env, report)
 
 
 def up(

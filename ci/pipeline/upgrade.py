@@ -1,8 +1,7 @@
 """Another version of Kubernetes on hosts that run: node by node, by the playbook `upgrade`."""
 
-from ci.pipeline import engine, hosts, lock, playbook, supplies
+from ci.pipeline import hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
-from ci.toolchain import doctor, provide
 from infra import contract
 from infra.environment import Environment
 from infra.refusal import Refusal
@@ -32,14 +31,7 @@ def _require(env: Environment) -> None:
 
 
 def _run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
-    with steps.step("machine") as report:
-        doctor.require(env, report)
-    with steps.step("tools") as report:
-        provide.ensure(env, report)
-    with steps.step("engine") as report:
-        engine.ensure(report)
-    with steps.step("images") as report:
-        archives = hosts.archives(env, report)
+    archives = hosts.prepare(env, steps)
     with steps.step("preview" if preview else "upgrade") as report:
         hosts.tell(env, archives, report)
         told = playbook.run(env, "upgrade", report, *(["--check"] if preview else []))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra import places
+from infra import disk, places
 
 UNUSED_DAYS = 14
 """An entry that no run asked for in so many days may go when a newer one of its name is made."""
@@ -90,7 +90,7 @@ def ensure(
             if target.exists():
                 shutil.rmtree(target)
             folder.rename(target)
-            _sync(root())
+            disk.sync(root())
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         _retire(entry)
@@ -137,13 +137,13 @@ def _seal(folder: Path, target: Path, name: str, version: str, source: str) -> E
     """Write the manifest of a filled folder, and see that all of it is on the disk."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     for path in paths:
-        _sync(path)
+        disk.sync(path)
     files = {str(path.relative_to(folder)): sha256(path) for path in paths}
     sizes = {str(path.relative_to(folder)): path.stat().st_size for path in paths}
     document = {"name": name, "version": version, "source": source, "files": files, "sizes": sizes}
     listing = folder / "manifest.json"
     listing.write_text(json.dumps(document, indent=1))
-    _sync(listing)
+    disk.sync(listing)
     folder.chmod(0o755)
     return Entry(path=target, name=name, version=version, source=source, files=files, sizes=sizes)
 
@@ -158,14 +158,6 @@ def _retire(newest: Entry) -> None:
                 shutil.rmtree(listing.parent)
         except (FileNotFoundError, ValueError):
             continue  # another process removed it, or it is damaged: ensure replaces that one
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

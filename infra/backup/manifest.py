@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from infra import refusal
+from infra import disk, refusal
 from infra.names import Closed, Digest, DnsLabel
 from infra.refusal import Refusal
 
@@ -97,7 +97,7 @@ def write(folder: Path, manifest: Manifest) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(content)
     for path in (*_files(folder), folder / BLOBS, folder):
-        _sync(path)
+        disk.sync(path)
 
 
 def read(folder: Path) -> Manifest:
@@ -135,11 +135,3 @@ def require_whole(folder: Path, manifest: Manifest, names: Iterable[str] | None 
 
 def _files(folder: Path) -> Iterator[Path]:
     yield from (path for path in folder.rglob("*") if path.is_file())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

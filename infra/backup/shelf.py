@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from infra import disk
 from infra.backup import manifest
 from infra.names import Closed
 from infra.refusal import Refusal
@@ -58,7 +59,7 @@ def adding(shelf: Path, moment: dt.datetime) -> Iterator[tuple[Path, Path]]:
         try:
             yield partial, whole
             partial.rename(whole)
-            _sync(shelf)
+            disk.sync(shelf)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -100,11 +101,3 @@ def kept(stamps: Sequence[str], keep: Keep) -> set[str]:
             seen.setdefault(period(dt.datetime.strptime(stamp, STAMP)), stamp)
         found |= {*list(seen.values())[:count]}
     return found
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
 
 from infra import places
 
@@ -30,3 +33,16 @@ def run(
         line(*arguments), env=variables(**more), pass_fds=descriptors,
         capture_output=True, text=True, timeout=LIMIT_S,
     )  # fmt: skip
+
+
+def refused(folder: Path, plays: Sequence[object], hosts: Mapping[str, object]) -> str:
+    """What plays say over hosts that are this machine, in one line a host; one must be refused."""
+    (folder / "refuse.yml").write_text(yaml.safe_dump([*plays]))
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {**hosts}}}))
+    done = run(
+        *("playbook", "--connection", "local", "--inventory", folder / "hosts.yml"),
+        folder / "refuse.yml",
+        ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stdout

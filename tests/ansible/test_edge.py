@@ -186,15 +186,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> str:
     hosts["sound"] = sound | given
     for values in hosts.values():
         del values["ansible_facts"]
-    (folder / "refuse.yml").write_text(yaml.safe_dump(plays))
-    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
-    done = command.run(
-        *("playbook", "--connection", "local", "--inventory", folder / "hosts.yml"),
-        folder / "refuse.yml",
-        ANSIBLE_CALLBACK_RESULT_FORMAT="json",
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    return done.stdout
+    return command.refused(folder, plays, hosts)
 
 
 @pytest.mark.parametrize("case", CASES)
