@@ -277,6 +277,7 @@ def _pool(pool: environments.Pool) -> Pool:
         kind=pool.kind,
         simulated=pool.simulated,
         gpus_per_node=pool.gpus_per_node,
+        mig=pool.mig is not None,
         labels=labels | ({"nvidia.com/gpu.present": "true"} if pool.kind == "gpu" else {}),
         taint=taints[pool.kind],
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from infra import places, refusal
-from infra.foundation import soundness
+from infra.foundation import soundness, tables
 from infra.foundation.settings import Aws
 from infra.names import Cidr, Closed, DnsLabel, NodePort, Port
 from infra.refusal import Refusal
@@ -73,21 +73,30 @@ class NodePorts(Closed):
 
 
 class Pool(Closed):
-    """Nodes of one kind. ``gpus_per_node`` counts the devices that a simulated pool advertises."""
+    """Nodes of one kind. ``gpus_per_node`` counts the devices that pods can ask for on one node:
+    GPUs, or with ``mig`` their parts."""
 
     name: DnsLabel
     kind: Literal["control", "cpu", "gpu"]
     nodes: Annotated[int, Field(ge=1, le=50)] = 1
     """Of node containers; a team's own machines stand in their inventory."""
     simulated: bool = False
-    gpus_per_node: Annotated[int, Field(ge=0, le=16)] = 0
+    gpus_per_node: Annotated[int, Field(ge=0, le=112)] = 0
+    mig: str | None = None
+    """Profile that all GPUs of a node are divided by, such as 1g.10gb."""
 
     @model_validator(mode="after")
     def _gpus(self) -> Self:
-        if (self.kind == "gpu") != (self.gpus_per_node > 0):
-            raise ValueError("a gpu pool has gpus_per_node of 1 to 16, any other pool has 0")
+        most = 112 if self.mig else 16
+        if (self.kind == "gpu") != (self.gpus_per_node > 0) or self.gpus_per_node > most:
+            raise ValueError(f"a gpu pool has gpus_per_node of 1 to {most}, any other pool has 0")
         if self.simulated and self.kind != "gpu":
             raise ValueError("only a gpu pool can be simulated")
+        if self.mig and (self.kind != "gpu" or self.simulated):
+            raise ValueError("only real GPUs can be divided; mig is of a pool of these")
+        known = {profile for profiles in tables.gpus().mig.values() for profile in profiles}
+        if self.mig and self.mig not in known:
+            raise ValueError(f"mig is a profile of some GPU: one of {', '.join(sorted(known))}")
         return self
 
 

@@ -28,6 +28,12 @@ class Report(BaseModel):
     certificates: dict[str, float | str]
     disks: dict[str, dict[str, float]]
     gpus: int | str
+    driver: str = ""
+    """Version of the GPU driver that runs."""
+    driver_next: str = ""
+    """Version that the next start loads, or a complaint."""
+    parts: tuple[str, ...] = ()
+    """MIG profiles of the GPUs' parts."""
     synchronized: str
     clock_off: float
     registry: str | None = None
@@ -49,7 +55,9 @@ class Host(Closed):
     node: bool = True
     """Whether it is one of the cluster."""
     gpus: int = 0
-    """GPUs that its pool promises."""
+    """GPUs that its pool promises, or parts of them."""
+    mig: str | None = None
+    """Profile that its GPUs are divided by."""
     simulated: bool = False
     ready: str = ""
     """What the API server says: True, False, Unknown, or '' when it does not know the node."""

@@ -7,7 +7,9 @@ ansible/known-good.yml, and neither knows the other.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 
+from infra.hosts import drivers
 from infra.hosts.findings import Finding, Host, Report, State
 from infra.hosts.known_good import KnownGood, Limit
 
@@ -135,12 +137,37 @@ def _gpus(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]:
         return
     rule = f"its pool promises {host.gpus}"
     if not host.simulated:
+        yield from _driver(host, report)
+    if host.mig:
+        value = ", ".join(sorted(report.parts)) or "none"
+        wrong = list(report.parts) != [host.mig] * host.gpus
+        remedy = "Drain the node and run hosts.yml, or look at modelyard-mig.service."
+        yield _finding(host, "parts of GPUs", _bad(wrong), value, f"{rule} of {host.mig}", remedy)
+    elif not host.simulated:
         remedy = "Look at nvidia-smi and dmesg for XID errors."
         wrong = report.gpus != host.gpus
         yield _finding(host, "GPUs of the driver", _bad(wrong), report.gpus, rule, remedy)
     missing = host.allocatable < host.gpus
     remedy = "Look at the device plugin's pod on this node."
     yield _finding(host, "GPUs of the scheduler", _bad(missing), host.allocatable, rule, remedy)
+
+
+def _driver(host: Host, report: Report) -> Iterator[Finding]:
+    """Whether the driver is known, still gets fixes, and is the one that is installed."""
+    row = drivers.row_of(drivers.load(), report.driver)
+    known = row is not None and not drivers.ended(row, date.today())
+    state = State.BROKEN if not report.driver else _bad(not known, State.DEGRADED)
+    until = f", fixes until {row.until}" if row else ""
+    rule = f"{drivers.NAME} has to list it, and its branch has to get fixes"
+    remedy = (
+        "Set nvidia_driver_version to one that is listed and run hosts.yml on the drained node."
+    )
+    value = f"{report.driver}{until}" if report.driver else "no driver runs"
+    yield _finding(host, "driver", state, value, rule, remedy)
+    waits = _bad(report.driver_next != report.driver, State.DEGRADED)
+    rule = "the driver that runs is the one that the next start loads"
+    remedy = "Drain the node and run hosts.yml with nvidia_driver_restart=true."
+    yield _finding(host, "driver to come", waits, report.driver_next, rule, remedy)
 
 
 def _network(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]:

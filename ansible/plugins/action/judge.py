@@ -48,6 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             report=findings.Report.model_validate(said["report"]) if "report" in said else None,
             node=node,
             gpus=pool.get("gpus_per_node", 0),
+            mig=pool.get("mig"),
             simulated=pool.get("simulated", False),
             ready=nodes.get(name, {}).get("ready", blind),
             allocatable=nodes.get(name, {}).get("gpus", 0),

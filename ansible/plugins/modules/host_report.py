@@ -3,6 +3,7 @@
 import ctypes
 import glob
 import os
+import re
 import socket
 import ssl
 import struct
@@ -97,6 +98,9 @@ def main() -> None:
         },
         "disks": {path: room(path) for path in wanted["disks"] if Path(path).exists()},
         "gpus": gpus(),
+        "driver": running_driver(),
+        "driver_next": next_driver(),
+        "parts": re.findall(r"^\s+MIG (\S+)\s+Device", said("nvidia-smi", "-L"), re.MULTILINE),
         "synchronized": said("timedatectl", "show", "--property", "NTPSynchronized", "--value"),
     }
     # The registry serves the host's own runtime. What follows moves into a pod's network, for good.
@@ -155,6 +159,19 @@ def gpus() -> Any:
     """GPUs that the driver shows, or a complaint."""
     text = said("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
     return text if text.startswith("complaint:") else len(text.splitlines())
+
+
+def running_driver() -> str:
+    """Version of the GPU driver in the kernel; '' where there is none."""
+    version = Path("/sys/module/nvidia/version")
+    return version.read_text().strip() if version.exists() else ""
+
+
+def next_driver() -> str:
+    """Version of the GPU driver that the next start loads, or a complaint."""
+    names = ("nvidia", "nvidia-current", "nvidia-current-open")  # the last two are Debian's
+    found = [said("modinfo", "--field", "version", name) for name in names]
+    return next((one for one in found if not one.startswith("complaint:")), found[0])
 
 
 def enter_pod() -> str:

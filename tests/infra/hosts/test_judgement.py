@@ -23,6 +23,8 @@ SEEN: dict[str, Any] = {
     "certificates": {"/etc/kubernetes/pki/apiserver.crt": 364.9},
     "disks": {"/": {"free_gib": 40.0, "inodes_percent": 90}},
     "gpus": 8,
+    "driver": "580.159.03",
+    "driver_next": "580.159.03",
     "synchronized": "yes",
     "clock_off": 0.0,
     "registry": "",
@@ -50,6 +52,7 @@ def test_a_healthy_gpu_node_is_well_in_every_question() -> None:
     assert {one.check for one in found} >= {
         *("reachable", "versions", "clock", "runtime", "dns", "service", "registry", "node"),
         *("pod on cpu-1", "GPUs of the driver", "GPUs of the scheduler", "unit kubelet.service"),
+        *("driver", "driver to come"),
         *("certificate /etc/kubernetes/pki/apiserver.crt", "disk /", "time service"),
     }
     assert {one.remedy for one in found} == {""}
@@ -80,6 +83,10 @@ def test_a_healthy_gpu_node_is_well_in_every_question() -> None:
         ({"image": '{"wanted": "sha256:b", "ready": "sha256:a"}'}, "image", State.DEGRADED),
         ({"image": '{"wanted": "sha256:b", "ready": ""}'}, "image", State.BROKEN),
         ({"image": "complaint: no such file"}, "image", State.BROKEN),
+        ({"driver_next": "580.173.02"}, "driver to come", State.DEGRADED),
+        ({"driver": "999.1", "driver_next": "999.1"}, "driver", State.DEGRADED),
+        ({"driver": "535.309.01", "driver_next": "535.309.01"}, "driver", State.DEGRADED),
+        ({"driver": "", "driver_next": ""}, "driver", State.BROKEN),
     ],
 )
 def test_one_fault_is_one_finding_with_rule_and_remedy(
@@ -115,7 +122,20 @@ def test_a_runtime_that_does_not_answer_is_broken_and_its_version_not_known() ->
 
 
 def test_a_simulated_gpu_needs_no_driver() -> None:
-    assert _faults(_host({"gpus": "complaint: no driver"}, simulated=True)) == []
+    said = {"gpus": "complaint: no driver", "driver": "", "driver_next": "complaint: none"}
+
+    assert _faults(_host(said, simulated=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "faults"),
+    [(8 * ["1g.10gb"], []), (7 * ["1g.10gb"], ["parts of GPUs"]), ([], ["parts of GPUs"])],
+    ids=["as asked", "one less", "none"],
+)
+def test_the_parts_of_divided_gpus_are_counted(parts: list[str], faults: list[str]) -> None:
+    host = _host({"gpus": 2, "parts": parts}, mig="1g.10gb")
+
+    assert [one.check for one in _faults(host)] == faults
 
 
 def test_the_clock_of_a_container_needs_no_time_service() -> None:

@@ -130,11 +130,22 @@ class ApiServer:
 
 
 @contextmanager
-def running(folder: Path, *, controller_flags: Sequence[str] = ()) -> Iterator[ApiServer]:
-    """Start all of it in ``folder``; stop exactly these processes at the end."""
+def running(
+    folder: Path,
+    *,
+    flags: Sequence[str] = (),
+    controller_flags: Sequence[str] = (),
+    accounts: Sequence[str] = (),
+) -> Iterator[ApiServer]:
+    """Start all of it in ``folder``; stop exactly these processes at the end.
+
+    ``flags`` are the API server's own, beside ours; ``accounts`` are lines of
+    token, user, uid and group beside the administrator's.
+    """
     etcd_port, peer_port, port = free_port(), free_port(), free_port()
     token = secrets.token_hex(16)
-    (folder / "tokens.csv").write_text(f"{token},administrator,administrator,system:masters\n")
+    administrator = f"{token},administrator,administrator,system:masters"
+    (folder / "tokens.csv").write_text("\n".join([administrator, *accounts, ""]))
     (folder / "tokens.csv").chmod(0o600)
     _key(folder)
     processes: list[subprocess.Popen[bytes]] = []
@@ -161,7 +172,7 @@ def running(folder: Path, *, controller_flags: Sequence[str] = ()) -> Iterator[A
                 "--unsafe-no-fsync",
             ],
         )
-        start("kube-apiserver", _apiserver(folder, etcd, port))
+        start("kube-apiserver", [*_apiserver(folder, etcd, port), *flags])
         url = f"https://127.0.0.1:{port}"
         ca = folder / "certificates" / "apiserver.crt"
         kubeconfig = folder / "kubeconfig"
