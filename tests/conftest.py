@@ -35,6 +35,9 @@ ORDER = (
     "hosts/test_outcomes.py",
     "hosts/test_repair.py",
     "hosts/test_base.py",
+    "hosts/test_gpu_driver.py",
+    "hosts/test_gpu_node.py",
+    "hosts/test_gpu_cordon.py",
     "hosts/test_scale.py",
     "hosts/test_edge.py",
 )

@@ -14,7 +14,10 @@ from infra.environment import Environment
 
 @contextmanager
 def bare(client: docker.DockerClient, env: Environment, name: str, **more: Any) -> Iterator[Host]:
-    """A node container on which no role but node_container ever ran; ``more`` is docker's."""
+    """A node container on which no role but node_container ever ran; ``more`` is docker's.
+
+    It has no network unless ``network_mode`` gives it one.
+    """
     sample = client.containers.get(node_probe.container_name(env, "gpu-1"))
     settings = sample.attrs["HostConfig"]
     made = client.containers.run(
@@ -29,8 +32,7 @@ def bare(client: docker.DockerClient, env: Environment, name: str, **more: Any) 
         cgroupns=settings["CgroupnsMode"],
         tmpfs=settings["Tmpfs"],
         labels={engine.LABEL: env.name},
-        network_mode="none",
-        **more,
+        **({"network_mode": "none"} | more),
     )
     try:
         host = testinfra.get_host(f"docker://{name}")
