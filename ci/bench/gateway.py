@@ -16,7 +16,7 @@ from infra.platform import spaces
 def measured(contract: Contract, stage: Stage, seconds: float) -> Measured:
     """Measure the model that an environment serves.
 
-    CPU time is that of the model's pods and of all in the gateway's namespace. The load keeps to
+    CPU time is that of the model's pods and of all in the gateway's namespaces. The load keeps to
     its core; the pods run wherever the kernel puts them.
     """
     token = (contract.credentials / "token").read_text().strip()
@@ -26,12 +26,13 @@ def measured(contract: Contract, stage: Stage, seconds: float) -> Measured:
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
         authority=contract.authority,
     )
-    pods = [pod for pod in cluster.pods(contract) if _serves(pod.metadata, stage.model)]
+    asked = {spaces.GATEWAY, contract.gateway.namespace}
+    pods = [pod for pod in cluster.pods(contract) if _serves(pod.metadata, stage.model, asked)]
     used = processes.of_pods({pod.metadata.uid for pod in pods})
     return measure.loads(Server(url=target.url, cpu_seconds=used, leader=0), target, stage, seconds)
 
 
-def _serves(metadata: Any, model: str) -> bool:
-    if metadata.namespace == spaces.GATEWAY:
+def _serves(metadata: Any, model: str, asked: set[str]) -> bool:
+    if metadata.namespace in asked:
         return True
     return bool(labels.selector(model).items() <= (metadata.labels or {}).items())
