@@ -6,7 +6,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from infra import environment
 from infra.backup import images, restore
-from infra.refusal import Refusal
+from infra.hosts.action import refusing
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -14,6 +14,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     _requires_connection = False
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Compare image by image, and push."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -21,8 +22,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         env = environment.load(task_vars["modelyard_environment"]["name"])
         try:
             pushed = restore.registry(env, Path(given["folder"]), Path(given["key"]))
-        except Refusal as refused:
-            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
         except images.RegistryError as error:
             return result | {"failed": True, "msg": str(error)}
         return result | {"changed": bool(pushed), "pushed": pushed}

@@ -10,7 +10,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from infra import environment
 from infra.backup import images, make, manifest, shelf
-from infra.refusal import Refusal, check
+from infra.hosts.action import refusing
+from infra.refusal import check
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -21,6 +22,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     _supports_check_mode = True
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Read the archive from the host, and make the backup."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -35,8 +37,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | read
         try:
             folder = self._make(base64.b64decode(read["content"]), task_vars)
-        except Refusal as refused:
-            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
         except images.RegistryError as error:
             return result | {"failed": True, "msg": str(error)}
         return result | {"changed": True, "folder": str(folder)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from infra.backup import restore
-from infra.refusal import Refusal
+from infra.hosts.action import refusing
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -14,6 +14,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     _supports_check_mode = True
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Decrypt into memory's file system, copy, forget."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -21,10 +22,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | {"changed": True}
         given = self._task.args
         with tempfile.NamedTemporaryFile(dir=restore.memory()) as opened:
-            try:
-                restore.open_cluster(Path(given["folder"]), Path(given["key"]), Path(opened.name))
-            except Refusal as refused:
-                return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+            restore.open_cluster(Path(given["folder"]), Path(given["key"]), Path(opened.name))
             task = self._task.copy()
             task.args = {"src": opened.name, "dest": given["dest"], "mode": "0600"}
             copy = self._shared_loader_obj.action_loader.get(

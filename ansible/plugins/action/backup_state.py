@@ -6,7 +6,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from infra import environment
 from infra.backup import restore
-from infra.refusal import Refusal
+from infra.hosts.action import refusing
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -15,6 +15,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _requires_connection = False
     _supports_check_mode = True
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Replace files and folders of the state folder."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -22,8 +23,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | {"changed": True}
         given = self._task.args
         env = environment.load(task_vars["modelyard_environment"]["name"])
-        try:
-            back = restore.state_of_this_machine(env, Path(given["folder"]), Path(given["key"]))
-        except Refusal as refused:
-            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        back = restore.state_of_this_machine(env, Path(given["folder"]), Path(given["key"]))
         return result | {"changed": True, "restored": back}

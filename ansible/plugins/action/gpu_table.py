@@ -4,6 +4,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from infra.hosts import drivers
+from infra.hosts.action import refusing
 from infra.refusal import Refusal
 
 
@@ -17,6 +18,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
     _VALID_ARGS = frozenset({"driver", "mig"})
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Look it up."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -24,8 +26,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             found = self._find()
         except Refusal as refused:
-            whole = Refusal(f"{host}: {refused.where}", refused.value, refused.rule, refused.remedy)
-            return result | {"failed": True, "msg": str(whole), "refusal": whole.parts}
+            where = f"{host}: {refused.where}"
+            raise Refusal(where, refused.value, refused.rule, refused.remedy) from refused
         return result | {"changed": False} | found
 
     def _find(self) -> dict[str, Any]:

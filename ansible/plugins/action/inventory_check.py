@@ -13,6 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible.plugins.action import ActionBase
 from infra.hosts import inventory
+from infra.hosts.action import refusing
 from infra.refusal import Refusal
 
 OWN = INTERNAL_STATIC_VARS | {"environment", "omit", "vars"}
@@ -25,13 +26,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
     _supports_async = False
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Check one host."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        try:
-            self._require(task_vars)
-        except Refusal as refused:
-            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        self._require(task_vars)
         return result | {"changed": False}
 
     def _require(self, variables: dict[str, Any]) -> None:

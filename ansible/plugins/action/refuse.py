@@ -3,6 +3,7 @@
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from infra.hosts.action import refusing
 from infra.refusal import Refusal
 
 
@@ -13,10 +14,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
     _VALID_ARGS = frozenset({"key", "value", "rule", "remedy"})
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Always fail."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        super().run(tmp, task_vars)
         given = {name: str(self._task.args[name]) for name in sorted(self._VALID_ARGS)}
         where = f"{task_vars['inventory_hostname']}: {given.pop('key')}"
-        refused = Refusal(where, **given)
-        return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        raise Refusal(where, **given)
