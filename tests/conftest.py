@@ -37,6 +37,7 @@ ORDER = (
     "hosts/test_base.py",
     "hosts/test_gpu_driver.py",
     "hosts/test_gpu_node.py",
+    "hosts/test_driver_change.py",
     "hosts/test_gpu_cordon.py",
     "hosts/test_scale.py",
     "hosts/test_edge.py",

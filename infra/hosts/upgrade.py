@@ -4,17 +4,13 @@ Nothing here asks anybody: kubectl's JSON in, steps out. The order is Kubernetes
 before kubelets, one minor version at a time.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
+from infra.hosts import rolling
+from infra.hosts.rolling import State
 from infra.refusal import Refusal
 
-MARK = "modelyard.dev/upgrading"
-"""Annotation of a node that an upgrade has begun with; it says whether pods were let in before."""
-
-State = Literal["to do", "begun", "done"]
 Version = tuple[int, ...]
 
 
@@ -37,17 +33,14 @@ def plan(
     ``listed`` is what `kubectl get nodes` prints as JSON, ``server`` the API server's version,
     ``target`` the wanted one. Refusal for what cannot be upgraded so.
     """
-    nodes = {item["metadata"]["name"]: item for item in json.loads(listed)["items"]}
+    nodes = rolling.nodes(listed)
     _require_same({*controls, *workers}, set(nodes))
     _require_next("the API server", server, target)
     steps = []
     for name in (*controls, *workers):
-        now = nodes[name]["status"]["nodeInfo"]["kubeletVersion"].removeprefix("v")
+        now = rolling.kubelet(nodes[name])
         _require_next(name, now, target)
-        state = _state(nodes[name], now, target)
-        if state != "begun" and not _ready(nodes[name]):
-            rule = "it is not ready, and the upgrade takes another node away"
-            raise Refusal(f"node {name}", "not ready", rule, "Repair it, or take it out, first.")
+        state = rolling.state(nodes[name], rolling.UPGRADING, now == target)
         steps.append(Step(node=name, control=name in controls, now=now, state=state))
     return steps
 
@@ -68,10 +61,8 @@ def version(text: str) -> Version:
 
 
 def _require_same(inventory: set[str], cluster: set[str]) -> None:
-    if missing := sorted(inventory - cluster):
-        rule = "the cluster has no such node, and an upgrade makes none"
-        remedy = "Add it with scale.yml at the present version, or take it out of the inventory."
-        raise Refusal("inventory", ", ".join(missing), rule, remedy)
+    remedy = "Add it with scale.yml at the present version, or take it out of the inventory."
+    rolling.require_nodes(inventory, cluster, remedy)
     if unknown := sorted(cluster - inventory):
         rule = "the inventory does not have this node, so it would stay behind"
         raise Refusal("inventory", ", ".join(unknown), rule, "Add it to the inventory.")
@@ -86,14 +77,3 @@ def _require_next(what: str, now: str, target: str) -> None:
         rule = f"{what} runs {now}, and Kubernetes goes up one minor version at a time"
         remedy = f'Name kubernetes: "{have[0]}.{have[1] + 1}" first.'
         raise Refusal("kubernetes", target, rule, remedy)
-
-
-def _state(node: Mapping[str, Any], now: str, target: str) -> State:
-    if MARK in node["metadata"].get("annotations", {}):
-        return "begun"
-    return "done" if now == target else "to do"
-
-
-def _ready(node: Mapping[str, Any]) -> bool:
-    conditions = {one["type"]: one["status"] for one in node["status"]["conditions"]}
-    return conditions.get("Ready") == "True"

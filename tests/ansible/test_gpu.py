@@ -153,8 +153,9 @@ DRIVERS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
 
 
 def _refused(folder: Path, role: str, hosts: dict[str, Any], **shared: Any) -> str:
-    """What a role's preflight says, each case on a host of its own, in one line a host."""
-    tasks = yaml.safe_load((ANSIBLE / "roles" / role / "tasks" / "preflight.yml").read_text())
+    """What a role refuses first, each case on a host of its own, in one line a host."""
+    pages = [ANSIBLE / "roles" / role / "tasks" / f"{name}.yml" for name in ("preflight", "offer")]
+    tasks = [task for page in pages if page.is_file() for task in yaml.safe_load(page.read_text())]
     judging = [task for task in tasks if {"refuse", "gpu_table"} & set(task)]
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
     files = [ANSIBLE / "roles" / role / "vars" / "main.yml"]

@@ -18,7 +18,7 @@ from testinfra.host import Host
 
 from ci.pipeline import node_probe
 from infra import contract, environment, places
-from infra.hosts import upgrade
+from infra.hosts import rolling
 from tests.faults.load import Load
 from tests.hosts import outcomes
 from tests.system.conftest import example
@@ -86,7 +86,7 @@ def _nodes(kubernetes: Kubernetes) -> dict[str, tuple[str, bool, bool]]:
         node["metadata"]["name"]: (
             node["status"]["nodeInfo"]["kubeletVersion"].rsplit(".", 1)[0],
             not node["spec"].get("unschedulable", False),
-            upgrade.MARK in node["metadata"].get("annotations", {}),
+            rolling.UPGRADING in node["metadata"].get("annotations", {}),
         )
         for node in kubernetes.items("/api/v1/nodes")
     }

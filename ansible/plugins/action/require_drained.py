@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from infra.hosts import draining
+from infra.hosts.action import refusing
 from infra.refusal import Refusal
 
 KUBECTL = ["/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"]
@@ -19,6 +20,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     _VALID_ARGS = frozenset({"node", "why"})
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Ask, and refuse with host, key, value, rule and remedy."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -39,10 +41,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         fault = draining.fault(node, *said)
         if not fault:
             return result | {"changed": False}
-        refused = Refusal(
-            f"{node}: pods",
-            fault,
-            f"{why} asks for a drained node",
-            f"Run kubectl drain {node} --ignore-daemonsets first, or let upgrade.yml do it.",
-        )
-        return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        rule = f"{why} asks for a drained node"
+        remedy = f"Run kubectl drain {node} --ignore-daemonsets; drivers.yml does it for a driver."
+        raise Refusal(f"{node}: pods", fault, rule, remedy)

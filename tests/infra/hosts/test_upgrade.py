@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.hosts import upgrade
+from infra.hosts import rolling, upgrade
 from infra.refusal import Refusal
 
 CONTROLS = ["control-1", "control-2", "control-3"]
@@ -15,7 +15,7 @@ OLD, NEW = "1.35.4", "1.36.3"
 
 def _node(name: str, kubelet: str, *, ready: str = "True", mark: str = "") -> dict[str, Any]:
     return {
-        "metadata": {"name": name, "annotations": {upgrade.MARK: mark} if mark else {}},
+        "metadata": {"name": name, "annotations": {rolling.UPGRADING: mark} if mark else {}},
         "status": {
             "nodeInfo": {"kubeletVersion": f"v{kubelet}"},
             "conditions": [{"type": "Ready", "status": ready}],
