@@ -125,6 +125,8 @@ class Described(Part):
     """Group of those who may release models and do nothing else."""
     kubelets_certified: bool = False
     """Whether kubelets serve certificates that the cluster's own CA signed."""
+    node_exporter: bool = False
+    """Whether every node answers with metrics of its disks and its clock, at port 9100."""
 
 
 class Contract(Described):
@@ -262,6 +264,7 @@ def _on_hosts(environment: Environment) -> dict[str, object]:
         "pools": [_pool(pool) for pool in environment.pools],
         "network_engine": "bridge",
         "enforces_network_policy": False,
+        "node_exporter": environment.node_exporter,
     }
 
 

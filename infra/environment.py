@@ -152,6 +152,9 @@ class Environment(Closed):
     models: Quota = Quota()
     registry_gib: Annotated[int, Field(ge=1, le=1000)] = 10
     prometheus_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
+    node_exporter: bool = False
+    """Whether Prometheus asks a team's own machines for disks and clocks; node containers have the
+    machine's."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -166,6 +169,9 @@ class Environment(Closed):
         if self.cluster.substrate != "hosts" and self.kubernetes is not None:
             rule = "only on hosts does this repository bring Kubernetes"
             raise Refusal("kubernetes", self.kubernetes, rule, "Remove kubernetes.")
+        if self.cluster.substrate != "hosts" and self.node_exporter:
+            rule = "only on hosts does this repository bring node exporter"
+            raise Refusal("node_exporter", True, rule, "Remove node_exporter.")
         if self.cluster.substrate == "aws":
             self._in_an_account()
         elif self.cluster.substrate == "existing":

@@ -39,6 +39,7 @@ ORDER = (
     "hosts/test_gpu_node.py",
     "hosts/test_driver_change.py",
     "hosts/test_gpu_cordon.py",
+    "hosts/test_node_exporter.py",
     "hosts/test_scale.py",
     "hosts/test_edge.py",
 )

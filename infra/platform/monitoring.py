@@ -190,11 +190,15 @@ class Monitoring(pulumi.ComponentResource):
                 ),
                 policies.Talk(policies.everything_in(spaces.MODELS), (spaces.MODEL_PORT_NUMBER,)),
                 policies.Talk(policies.everything_in("kube-system"), (9153,)),
-                policies.Talk(policies.nodes(args.contract), (10250,)),
+                policies.Talk(policies.nodes(args.contract), _ports_of_nodes(args.contract)),
                 policies.api_server(args.contract),
                 policies.name_service(),
             ],
         )
+
+
+def _ports_of_nodes(contract: Contract) -> tuple[int, ...]:
+    return (10250, spaces.NODE_EXPORTER_PORT) if contract.node_exporter else (10250,)
 
 
 def _container(contract: Contract, retention_days: int) -> ContainerArgs:

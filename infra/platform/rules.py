@@ -16,6 +16,8 @@ def rules(contract: Contract) -> str:
         {"name": "gateway", "rules": [*_gateway(), _certificate()]},
         {"name": "delivery", "rules": [_stopped()]},
     ]
+    if contract.node_exporter:
+        groups.append({"name": "hosts", "rules": [_disk(), *_clock(), _gpu()]})
     return yaml.safe_dump({"groups": groups}, sort_keys=False, width=100)
 
 
@@ -86,4 +88,51 @@ def _stopped() -> dict[str, Any]:
         "warning",
         "The rollout of {{ $labels.name }} stopped: {{ $labels.phase }}.",
         "Look at `yard status`; release a version that works.",
+    )
+
+
+def _disk() -> dict[str, Any]:
+    of_disks = 'fstype!~"tmpfs|ramfs|squashfs|iso9660"'
+    free = f"node_filesystem_avail_bytes{{{of_disks}}} / node_filesystem_size_bytes{{{of_disks}}}"
+    return _alert(
+        "HostDiskNearlyFull",
+        # The kubelet begins to evict at 10 % free, unless the disk is large.
+        f"{free} < 0.15 and node_filesystem_readonly == 0",
+        "warning",
+        "{{ $labels.node }}: {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} free.",
+        "Look at what grows there: `yard validate`, then du -x on the host.",
+        wait="15m",
+    )
+
+
+def _clock() -> list[dict[str, Any]]:
+    remedy = "Look at timedatectl on the host, and at what base_time_servers names."
+    return [
+        _alert(
+            "HostClockSkew",
+            "abs(node_timex_offset_seconds) > 0.05",
+            "warning",
+            "The clock of {{ $labels.node }} is {{ $value | humanizeDuration }} off.",
+            remedy,
+            wait="10m",
+        ),
+        _alert(
+            "HostClockNotSynchronised",
+            "min_over_time(node_timex_sync_status[5m]) == 0",
+            "warning",
+            "Nothing sets the clock of {{ $labels.node }}.",
+            remedy,
+            wait="10m",
+        ),
+    ]
+
+
+def _gpu() -> dict[str, Any]:
+    return _alert(
+        "HostGpuFault",
+        # From the text file of the role gpu_health; hosts without GPUs have none.
+        "modelyard_gpu_faults > 0",
+        "warning",
+        "A GPU of {{ $labels.node }} needs a person.",
+        "Run `modelyard-gpu-health --look` on the host, and do what it says.",
     )

@@ -30,6 +30,7 @@ PERMANENT = (
     "coredns",
 )
 JOBS = (*PERMANENT, "models")
+HOSTS = "node-exporter"
 # Who has another's has no target of the job.
 TEAMS = {"traefik": "gateway", "registry": "registry", "metrics-server": "metrics"}
 # Namespaces in which pods are looked for.
@@ -57,7 +58,8 @@ def plain(contract: Contract) -> dict[str, tuple[str, str]]:
 
 def permanent(contract: Contract) -> tuple[str, ...]:
     """Jobs of this cluster that always have targets."""
-    return tuple(job for job in PERMANENT if _ours(job, contract))
+    hosts = (HOSTS,) if contract.node_exporter else ()
+    return (*(job for job in PERMANENT if _ours(job, contract)), *hosts)
 
 
 def _ours(job: str, contract: Contract) -> bool:
@@ -94,6 +96,7 @@ def configuration(contract: Contract) -> str:
             _api_server(),
             _nodes("kubelet", "/metrics", contract),
             _nodes("cadvisor", "/metrics/cadvisor", contract),
+            *([_hosts()] if contract.node_exporter else []),
             _pods("coredns", "kube-system", "k8s-app=kube-dns"),
             _models(),
         ],
@@ -162,6 +165,21 @@ def _nodes(job: str, path: str, contract: Contract) -> dict[str, Any]:
         **_secured(tls),
         "relabel_configs": [_copy("__meta_kubernetes_node_name", "node")],
         "metric_relabel_configs": [_drop("__name__", "(kubelet|rest_client|storage)_.*_bucket")],
+    }
+
+
+def _hosts() -> dict[str, Any]:
+    """Node exporter of every node, at the address that the kubelet told."""
+    address = {
+        "source_labels": ["__meta_kubernetes_node_address_InternalIP"],
+        "replacement": f"$1:{spaces.NODE_EXPORTER_PORT}",
+        "target_label": "__address__",
+    }
+    return {
+        "job_name": HOSTS,
+        "scrape_interval": "60s",
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "relabel_configs": [address, _copy("__meta_kubernetes_node_name", "node")],
     }
 
 

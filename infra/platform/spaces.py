@@ -38,6 +38,7 @@ AUTOSCALER = "cluster-autoscaler"
 PROMETHEUS_PORT = 9090
 DCGM_PORT = 9400
 AUTOSCALER_PORT = 8085
+NODE_EXPORTER_PORT = 9100
 # Names of container ports. Prometheus keeps the targets of a pod by them.
 METRICS_PORT = "metrics"
 MODEL_PORT = "http"

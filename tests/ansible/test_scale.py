@@ -1,4 +1,4 @@
-"""What scale.yml, reset.yml and drivers.yml refuse, and what they read, without a cluster."""
+"""What playbooks of the whole cluster refuse, and what they read, without a cluster."""
 
 import json
 import sys
@@ -40,13 +40,14 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
         ("scale", ("scale_remove=cpu-9",), "none of the group workers"),
         ("scale", ("scale_remove=control-1",), "none of the group workers"),
         ("drivers", (), "drivers are those of the hosts in this group"),
+        ("hosts", (), "have this machine's disks and clock"),
         ("reset", (), "Add -e reset_environment=onprem"),
         ("reset", ("reset_environment=test",), "whose cluster would be destroyed"),
         ("reset", ("reset_environment=onprem",), "Set it to false in Pulumi.onprem.yaml"),
     ],
     ids=[
         *("nothing", "both", "unknown", "control plane", "no GPUs"),
-        *("not named", "another", "protected"),
+        *("no machines", "not named", "another", "protected"),
     ],
 )  # fmt: skip
 def test_a_run_that_nobody_can_mean_is_refused_before_anything_is_done(

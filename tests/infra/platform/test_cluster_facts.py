@@ -8,6 +8,7 @@ import pytest
 from infra.contract import Contract
 from infra.platform.accelerators import Accelerators, AcceleratorsArgs
 from infra.platform.metrics import Metrics, MetricsArgs
+from infra.platform.monitoring import Monitoring, MonitoringArgs
 from infra.platform.storage import Storage, StorageArgs
 
 if TYPE_CHECKING:
@@ -82,3 +83,29 @@ def test_certificates_of_kubelets_are_checked_where_they_can_be(
     assert [one for one in given if one.startswith(("--kubelet-cert", "--kubelet-ins"))] == [
         expected
     ]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_prometheus_may_ask_the_nodes_themselves_only_where_node_exporter_answers(
+    engine: "Engine", facts: Contract, there: bool
+) -> None:
+    cluster = facts.model_copy(update={"node_exporter": there})
+
+    engine.run(
+        lambda: Monitoring(
+            "monitoring",
+            MonitoringArgs(
+                contract=cluster,
+                namespace="monitoring",
+                namespaces={},
+                storage_class="local-path",
+                retention_days=1,
+            ),
+        )
+    )
+
+    rules = engine.one("NetworkPolicy")["spec"]["egress"]
+    nodes = [rule for rule in rules if "ipBlock" in str(rule["to"]) and len(rule["to"]) == 1]
+    assert [port["port"] for rule in nodes for port in rule["ports"]] == (
+        [10250, 9100] if there else [10250]
+    )

@@ -10,6 +10,7 @@ import yaml
 
 from ci.report import silent
 from ci.toolchain import provide
+from infra import places
 from infra.contract import Contract
 from infra.platform import rules, scrapes
 
@@ -47,7 +48,7 @@ def written(folder: Path, facts: Contract) -> Path:
 def test_promtool_takes_the_configuration(
     promtool: Path, tmp_path: Path, facts: Contract, certified: bool
 ) -> None:
-    facts = facts.model_copy(update={"kubelets_certified": certified})
+    facts = facts.model_copy(update={"kubelets_certified": certified, "node_exporter": certified})
     answer = check(promtool, "check", "config", str(written(tmp_path, facts)))
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -65,7 +66,7 @@ def test_promtool_refuses_a_broken_configuration(
 def test_alerts_fire_when_they_should_and_only_then(
     promtool: Path, tmp_path: Path, facts: Contract
 ) -> None:
-    written(tmp_path, facts)
+    written(tmp_path, facts.model_copy(update={"node_exporter": True}))
     shutil.copy(RULES_TEST, tmp_path / "rules-test.yml")
 
     answer = check(promtool, "test", "rules", str(tmp_path / "rules-test.yml"))
@@ -109,8 +110,27 @@ def test_nothing_waits_for_targets_of_what_the_team_has(facts: Contract) -> None
         assert f'absent(up{{job="{job}"}})' not in rules.rules(theirs)
 
 
+def test_hosts_are_asked_and_judged_only_where_node_exporter_is(facts: Contract) -> None:
+    there = facts.model_copy(update={"node_exporter": True})
+
+    assert set(jobs(there)) - set(jobs(facts)) == {scrapes.HOSTS}
+    assert "HostDiskNearlyFull" in rules.rules(there)
+    assert f'absent(up{{job="{scrapes.HOSTS}"}})' in rules.rules(there)
+    assert "Host" not in rules.rules(facts)
+
+
+def test_node_exporter_is_asked_at_the_port_that_its_role_listens_on(facts: Contract) -> None:
+    role = places.REPOSITORY / "ansible" / "roles" / "node_exporter" / "vars" / "main.yml"
+    port = yaml.safe_load(role.read_text())["__node_exporter_port"]
+    there = facts.model_copy(update={"node_exporter": True})
+
+    address = jobs(there)[scrapes.HOSTS]["relabel_configs"][0]
+    assert address["replacement"] == f"$1:{port}"
+
+
 def test_every_alert_says_what_happened_and_what_to_do(facts: Contract) -> None:
-    groups = yaml.safe_load(rules.rules(facts))["groups"]
+    everywhere = facts.model_copy(update={"node_exporter": True})
+    groups = yaml.safe_load(rules.rules(everywhere))["groups"]
     alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
     assert alerts
