@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from ci.toolchain import manifest
 from infra import places
+from infra.environment import Engine
 
 Kind = Literal["control", "cpu", "gpu"]
 
@@ -23,12 +24,14 @@ class Image(BaseModel, extra="forbid", frozen=True):
     nodes: Annotated[tuple[Kind, ...], Field(min_length=1)]
     base: str | None = None
     families: dict[str, str] = {}
+    folders: dict[str, str] = {}
     programs: dict[str, str] = {}
     service: str | None = None
     certificates: bool = False
     user: Annotated[int, Field(ge=0, le=65535)]
     entrypoint: list[str]
     command: list[str] = []
+    engine: Engine | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -37,6 +40,10 @@ class Image(BaseModel, extra="forbid", frozen=True):
             family, _, file = binary.partition("/")
             if family not in tools.family or file not in tools.family[family].binaries:
                 raise ValueError(f"families names {binary}, which tools.toml does not have")
+        for folder in self.folders.values():
+            family, _, name = folder.partition("/")
+            if family not in tools.family or name not in tools.family[family].files:
+                raise ValueError(f"folders names {folder}, which tools.toml does not have")
         for program in self.programs.values():
             if program not in tools.debian.programs:
                 raise ValueError(f"programs names {program}, which tools.toml does not have")
@@ -74,7 +81,9 @@ class Image(BaseModel, extra="forbid", frozen=True):
 
     def key(self, *inputs: str) -> str:
         """Content key: the recipe, the service's code, and the keys of what else goes in."""
-        digest = hashlib.sha256(self.model_dump_json(exclude={"nodes"}).encode())
+        # Folders count only where there are some, so that they changed no other image's key.
+        apart = {"nodes", "engine"} | (set() if self.folders else {"folders"})
+        digest = hashlib.sha256(self.model_dump_json(exclude=apart).encode())
         for text in inputs:
             digest.update(text.encode() + b"\0")
         for path in self.sources() if self.service else []:

@@ -10,7 +10,6 @@ from typing import Literal
 from ci.pipeline import plugins, training
 from ci.report import Report
 from ci.toolchain import (
-    catalogue,
     debian,
     gobuild,
     images,
@@ -173,7 +172,7 @@ def _store(environment: Environment, source: supply.Supply) -> Iterator[Finding]
             yield _entry(name, family.version, entry, remedy)
     for name in manifest.load().module_file:
         yield _entry(name, "", modulefiles.find(name), remedy)
-    for name in catalogue.load().image:
+    for name in images.names(engine=environment.engine):
         yield _entry(f"image {name}", "", images.entry(name, source), remedy)
 
 

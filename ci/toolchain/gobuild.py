@@ -135,7 +135,12 @@ def _copy_files(
     source = Path(go(["list", "-m", "-f", "{{.Dir}}", holder], wrapper, variables).strip())
     (folder / "share").mkdir()
     for target, path in family.files.items():
-        shutil.copyfile(source / path, folder / "share" / target)
+        place = folder / "share" / target
+        if (source / path).is_dir():
+            # Without the modes: Go's cache of modules is read-only.
+            shutil.copytree(source / path, place, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source / path, place)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

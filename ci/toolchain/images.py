@@ -21,6 +21,7 @@ import uv
 from ci.report import Report
 from ci.toolchain import catalogue, debian, manifest, network, provide, store, supply
 from infra import places
+from infra.environment import Engine
 
 ARCHIVE = "image.tar"
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -46,12 +47,14 @@ class Archive:
         return self.reference.rsplit(":", 1)[0]
 
 
-def names(kubernetes: str | None = None) -> dict[str, str]:
+def names(kubernetes: str | None = None, engine: Engine = "bridge") -> dict[str, str]:
     """Images that nodes need, in the order of images.toml, and what to ask for each by.
 
-    They are the same where ``kubernetes``, a minor version, is the newest or none.
+    They are the same where ``kubernetes``, a minor version, is the newest or none. ``engine`` is
+    the environment's network.
     """
-    listed = catalogue.load().image
+    every = catalogue.load().image
+    listed = {name: one for name, one in every.items() if one.engine in (None, engine)}
     if manifest.load().kubernetes_of(kubernetes).family == "kubernetes":
         return {name: name for name in listed}
     older = {name: f"{name}@{kubernetes}" for name in listed}
@@ -118,7 +121,8 @@ def digest(archive: Path) -> str:
 def _inputs(image: catalogue.Image, source: supply.Supply) -> list[str]:
     """Keys of everything that goes into an image and is not in its recipe."""
     tools = manifest.load()
-    families = sorted({binary.split("/")[0] for binary in image.families.values()})
+    parts = [*image.families.values(), *image.folders.values()]
+    families = sorted({part.split("/")[0] for part in parts})
     inputs = [provide.key(family, source) for family in families]
     inputs += [debian.program_key(program) for program in sorted(image.programs.values())]
     if image.base is not None:
@@ -144,6 +148,9 @@ def _make(name: str, source: supply.Supply, folder: Path, report: Report) -> Non
         entry = provide.family(family, report, source)
         copies[target] = entry.file(f"bin/{file}")
         versions.append(f"{file} {entry.version}")
+    for target, content in image.folders.items():
+        family, _, file = content.partition("/")
+        copies[target] = provide.family(family, report, source).path / "share" / file
     for target, program in image.programs.items():
         entry = debian.program_entry(program, report)
         copies[target] = entry.file(f"bin/{program}")
@@ -175,6 +182,9 @@ def _lay(image: catalogue.Image, copies: dict[str, Path], tree: Path, report: Re
     for target, source in copies.items():
         place = tree / target.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, place)
+            continue
         shutil.copyfile(source, place)
         place.chmod(0o755)
     if image.certificates:

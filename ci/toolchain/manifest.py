@@ -20,8 +20,9 @@ class Family(BaseModel, extra="forbid", frozen=True):
     """Binaries that one Go module yields; built together, trusted together.
 
     ``tags`` are Go build tags, ``ldflags`` maps a Go variable to the string it is linked with,
-    ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a path inside
-    the module of the first binary. What ``needed_by`` names makes the family, and nothing before.
+    ``binaries`` a file name to its Go package, ``files`` a name under ``share/`` to a file or a
+    folder inside the module of the first binary. What ``needed_by`` names makes the family, and
+    nothing before.
     """
 
     version: str
@@ -35,10 +36,13 @@ class Family(BaseModel, extra="forbid", frozen=True):
     needed_by: User = "up"
 
     def key(self, wrapper: Path) -> str:
-        """Content key: the wrapper module, its sums and the recipe. Cost estimates do not count."""
+        """Content key: the wrapper module, its sums, its own code if it has some, and the recipe.
+
+        Cost estimates do not count.
+        """
         digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum"):
-            digest.update((wrapper / name).read_bytes())
+        for path in (wrapper / "go.mod", wrapper / "go.sum", *sorted(wrapper.rglob("*.go"))):
+            digest.update(path.read_bytes())
         # Tags count only where there are some, so that they changed no other family's key.
         parts = {"version", "ldflags", "binaries", "files"} | ({"tags"} if self.tags else set())
         recipe = self.model_dump_json(include=parts)

@@ -23,9 +23,9 @@ def ensure(environment: Environment, report: Report) -> dict[str, store.Entry]:
 def wanted(environment: Environment) -> list[str]:
     """Families that the environment needs, in the order in which `up` needs them."""
     tools = manifest.load()
-    return list(
-        dict.fromkeys([*tools.families("up"), tools.kubernetes_of(environment.kubernetes).family])
-    )
+    named = [tools.kubernetes_of(environment.kubernetes).family]
+    named += ["cilium"] if environment.engine == "cilium" else []
+    return list(dict.fromkeys([*tools.families("up"), *named]))
 
 
 def ensure_all(

@@ -22,7 +22,7 @@ FAMILY = {
     "memory_gib": 1,
     "ldflags": {"main.version": "v1.2.3"},
     "binaries": {"tiny": "example.test/tiny"},
-    "files": {"notes.txt": "docs/notes.txt"},
+    "files": {"notes.txt": "docs/notes.txt", "docs": "docs"},
 }
 
 BUILD = """
@@ -85,6 +85,7 @@ def test_a_build_that_was_killed_is_completed_by_the_next_run(cache: Path, wrapp
     ran = subprocess.run([entry.file("bin/tiny")], capture_output=True, text=True, check=True)
     assert ran.stderr == "v1.2.3"
     assert entry.file("share/notes.txt").read_text() == "kept\n"
+    assert entry.file("share/docs/notes.txt").read_text() == "kept\n"
     assert [path.name for path in (cache / "tools").iterdir() if path.is_dir()] == [entry.path.name]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ci.toolchain import catalogue, images, manifest, store
-from infra import places
+from ci.toolchain import catalogue, images, manifest, provide, store
+from infra import environment, places
 from infra.refusal import Refusal
 
 CATALOGUE = catalogue.load().image
@@ -33,7 +33,13 @@ ROOT = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-pro
 def test_the_catalogue_has_all_that_kubeadm_expects_and_our_own() -> None:
     assert {name for name in CATALOGUE if "/" not in name} == KUBEADM
     assert all(name.startswith("modelyard/") for name in set(CATALOGUE) - KUBEADM)
-    assert set(images.names()) == set(CATALOGUE)
+    assert set(images.names()) == {name for name, one in CATALOGUE.items() if one.engine is None}
+
+
+def test_only_an_environment_that_names_an_engine_has_its_image_and_its_tools() -> None:
+    assert set(images.names(engine="cilium")) - set(images.names()) == {"modelyard/cilium"}
+    assert "cilium" not in provide.wanted(environment.load("local"))
+    assert "cilium" in provide.wanted(environment.load("fenced"))
 
 
 def test_images_of_kubeadm_carry_the_versions_of_what_is_in_them() -> None:
@@ -55,7 +61,8 @@ def test_images_of_kubeadm_carry_the_versions_of_what_is_in_them() -> None:
 def test_an_older_kubernetes_has_images_of_its_own_and_the_rest_is_shared() -> None:
     newest, older = images.names(), images.names("1.35")
 
-    assert images.names("1.36") == newest == {name: name for name in CATALOGUE}
+    assert images.names("1.36") == newest
+    assert all(name == made for name, made in newest.items())
     other = {name for name, made in older.items() if made != name}
     assert other == {name for name in KUBEADM if name.startswith("kube-")} | {"pause"}
     assert (
@@ -75,12 +82,14 @@ def test_no_two_images_share_a_repository() -> None:
     assert len(set(repositories)) == len(repositories)
 
 
-def test_only_the_control_planes_own_images_run_as_root() -> None:
-    assert {name for name, image in CATALOGUE.items() if image.user == 0} == ROOT
+def test_only_the_control_planes_own_images_and_the_networks_run_as_root() -> None:
+    of_root = {name for name, image in CATALOGUE.items() if image.user == 0}
+
+    assert of_root == ROOT | {"modelyard/cilium"}
 
 
 def test_nodes_get_no_more_than_they_run() -> None:
-    on_gpu_nodes = {name for name, image in CATALOGUE.items() if "gpu" in image.nodes}
+    on_gpu_nodes = {name for name in images.names() if "gpu" in CATALOGUE[name].nodes}
 
     assert on_gpu_nodes == {"kube-proxy", "pause", "modelyard/shell", "modelyard/gpu-device-plugin"}
 
@@ -100,6 +109,8 @@ GOOD = {
     [
         ({"families": {"/x": "etcd/etcdproxy"}}, "families names etcd/etcdproxy"),
         ({"families": {"/x": "nonesuch/x"}}, "families names nonesuch/x"),
+        ({"folders": {"/x": "cilium/nonesuch"}}, "folders names cilium/nonesuch"),
+        ({"engine": "nonesuch"}, "engine"),
         ({"programs": {"/x": "nonesuch"}}, "programs names nonesuch"),
         ({"base": "nonesuch"}, "base is nonesuch"),
         ({"service": "doorkeeper"}, "a service needs a base"),

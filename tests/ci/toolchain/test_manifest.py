@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -95,6 +96,16 @@ def test_an_estimate_does_not_change_what_is_built(tmp_path: Path) -> None:
 
     dearer = family.model_copy(update={"seconds": 9999, "disk_gib": 99, "memory_gib": 9})
     assert dearer.key(wrapper) == family.key(wrapper)
+
+
+def test_a_change_of_a_wrappers_own_code_changes_the_key(tmp_path: Path) -> None:
+    wrapper = shutil.copytree(manifest.wrapper("cilium"), tmp_path / "cilium")
+    before = TOOLS.family["cilium"].key(wrapper)
+    assert before == TOOLS.family["cilium"].key(manifest.wrapper("cilium"))
+
+    (wrapper / "agent" / "main.go").write_text("package main\n\nfunc main() {}\n")
+
+    assert TOOLS.family["cilium"].key(wrapper) != before
 
 
 @pytest.mark.parametrize(
