@@ -262,8 +262,8 @@ def _on_hosts(environment: Environment) -> dict[str, object]:
             url=f"https://127.0.0.1:{ports.gateway}", node_port=inside.gateway, port=ports.gateway
         ),
         "pools": [_pool(pool) for pool in environment.pools],
-        "network_engine": "bridge",
-        "enforces_network_policy": False,
+        "network_engine": environment.engine,
+        "enforces_network_policy": environment.engine == "cilium",
         "node_exporter": environment.node_exporter,
     }
 

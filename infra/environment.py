@@ -32,16 +32,24 @@ class Cluster(Closed):
     """File that describes an existing cluster, from the root of the checkout or absolute."""
 
 
+Engine = Literal["bridge", "cilium"]
+"""How pods of hosts are wired. ``bridge``: routes between neighbours on one network segment, for
+node containers. ``cilium``: a tunnel over any number of subnets, and NetworkPolicies hold."""
+
+
 class Network(Closed):
     """Address ranges; ``hosts`` is the subnet of node containers, or the VPC's first range."""
 
     hosts: Cidr
     pods: Cidr
     services: Cidr
+    engine: Engine | None = None
+    """Of hosts, ``bridge`` without one; an account and an existing cluster have their own."""
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        ranges = {name: ipaddress.ip_network(value) for name, value in self}
+        keys = ("hosts", "pods", "services")
+        ranges = {name: ipaddress.ip_network(getattr(self, name)) for name in keys}
         names = list(ranges)
         for index, one in enumerate(names):
             for other in names[index + 1 :]:
@@ -172,6 +180,9 @@ class Environment(Closed):
         if self.cluster.substrate != "hosts" and self.node_exporter:
             rule = "only on hosts does this repository bring node exporter"
             raise Refusal("node_exporter", True, rule, "Remove node_exporter.")
+        if self.cluster.substrate != "hosts" and self.network.engine is not None:
+            rule = "only on hosts does this repository wire pods"
+            raise Refusal("network.engine", self.network.engine, rule, "Remove network.engine.")
         if self.cluster.substrate == "aws":
             self._in_an_account()
         elif self.cluster.substrate == "existing":
@@ -219,6 +230,11 @@ class Environment(Closed):
             raise ValueError(f"network.hosts has too few addresses for {count} nodes")
         if ipaddress.ip_network(self.network.pods).num_addresses < count * PODS_OF_NODE:
             raise ValueError(f"network.pods has too few addresses for {count} nodes of 256 each")
+
+    @property
+    def engine(self) -> Engine:
+        """How pods of hosts are wired."""
+        return self.network.engine or "bridge"
 
     @property
     def published(self) -> Ports:

@@ -35,7 +35,7 @@ NODE_PACKAGES = [
 
 def archives(env: Environment, report: Report) -> dict[str, Archive]:
     """Images that the environment's nodes need, made where the store lacks them."""
-    source, listed = supply.resolve(env), images.names(env.kubernetes)
+    source, listed = supply.resolve(env), images.names(env.kubernetes, env.engine)
     return {name: images.ensure(made, report, source) for name, made in listed.items()}
 
 
@@ -93,7 +93,7 @@ def agrees(env: Environment) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     source = supply.resolve(env)
-    listed = images.names(env.kubernetes)
+    listed = images.names(env.kubernetes, env.engine)
     found = {name: images.find(made, source) for name, made in listed.items()}
     archives = {name: archive for name, archive in found.items() if archive}
     if len(archives) < len(found) or not contract.path(env.name).is_file():

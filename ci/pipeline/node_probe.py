@@ -12,7 +12,9 @@ from infra.environment import Environment
 from infra.refusal import Refusal
 
 PATIENCE_S = 60
-UNITS = ("containerd.service", "kubelet.service", "modelyard-routes.service")
+UNITS = ("containerd.service", "kubelet.service")
+ROUTES = "modelyard-routes.service"
+"""Runs on every node whose pods hang on the bridge."""
 BALANCER = "modelyard-api-balancer.service"
 """Runs on every node of a cluster with several control planes."""
 CERTIFICATE = "/var/lib/kubelet/pki/kubelet-server-current.pem"
@@ -87,7 +89,8 @@ def probe(env: Environment) -> Probe:
 def units(env: Environment) -> tuple[str, ...]:
     """Units that run on every node."""
     controls = sum(pool.nodes for pool in env.pools if pool.kind == "control")
-    return (*UNITS, BALANCER) if controls > 1 else UNITS
+    routes = (ROUTES,) if env.engine == "bridge" else ()
+    return (*UNITS, *routes, BALANCER) if controls > 1 else (*UNITS, *routes)
 
 
 def _ask(connection: docker.DockerClient, env: Environment, node: str) -> tuple[bool, str]:

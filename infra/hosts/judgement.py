@@ -180,7 +180,10 @@ def _network(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]
             "Look at the registry's pod, and at the role registry_trust.",
         ),
         **{
-            f"pod on {node}": (answer, "Look at modelyard-routes.service on both nodes.")
+            f"pod on {node}": (
+                answer,
+                "Look at modelyard-routes.service, or Cilium's pods, on both nodes.",
+            )
             for node, answer in report.pods.items()
         },
     }

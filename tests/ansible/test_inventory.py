@@ -56,7 +56,9 @@ def _check(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.parametrize("name", ["local", "test", "quorum", "rolling", "drill", "onprem", "edge"])
+@pytest.mark.parametrize(
+    "name", ["local", "test", "quorum", "rolling", "drill", "fenced", "onprem", "edge"]
+)
 def test_every_inventory_of_the_repository_is_sound(name: str, tmp_path: Path) -> None:
     done = _check(ANSIBLE / "inventories" / name)
 
@@ -157,6 +159,19 @@ def test_a_node_without_an_address_is_refused(folder: Path) -> None:
     assert done.returncode == 2
     assert "cpu-2" in done.stdout
     assert "address" in done.stdout
+
+
+def test_machines_on_the_plain_bridge_are_refused(folder: Path) -> None:
+    # `drill` has the bridge, and its inventory has containers only.
+    inventory = folder.parent / "drill"
+    folder.rename(inventory)
+
+    done = _check(inventory, "--limit", "cpu-1", "--extra-vars", "{node_kind: cpu, node_pool: cpu}")
+
+    assert done.returncode == 2, done.stdout
+    said = " ".join((done.stdout + done.stderr).split())
+    for part in ("cpu-1: network.engine", "bridge", "several subnets", "Pulumi.drill.yaml"):
+        assert part in said
 
 
 def test_a_mistyped_password_is_refused_without_being_shown(folder: Path) -> None:

@@ -18,7 +18,7 @@ from tests.ansible import command
 from tests.ansible.command import ANSIBLE
 
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
-OF_CONTAINERS = ("drill", "local", "quorum", "rolling", "test")
+OF_CONTAINERS = ("drill", "fenced", "local", "quorum", "rolling", "test")
 
 
 def _yaml(path: Path) -> Any:

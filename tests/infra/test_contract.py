@@ -64,6 +64,13 @@ def test_a_promise_knows_addresses_and_pools_but_no_digest(facts: Contract) -> N
     assert facts.pool("gpu").labels["nvidia.com/gpu.present"] == "true"
 
 
+def test_policies_hold_on_cilium_and_not_on_the_bridge(facts: Contract) -> None:
+    fenced = contract.promised(environment.load("fenced"))
+
+    assert (fenced.network_engine, fenced.enforces_network_policy) == ("cilium", True)
+    assert (facts.network_engine, facts.enforces_network_policy) == ("bridge", False)
+
+
 def test_a_contract_without_a_pool_of_a_kind_says_so(facts: Contract) -> None:
     small = facts.model_copy(update={"pools": [facts.pool("cpu")]})
 

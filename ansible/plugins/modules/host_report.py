@@ -20,7 +20,8 @@ module: host_report
 short_description: what a host is and what it reaches, without changing anything
 description:
   - Asks units, runtime, certificates, disks and drivers. Asks the network from inside a pod of the
-    node where one runs (its network namespace), else from the host; `from` says which.
+    node where one runs (its network namespace), else from the host; `from` says which. Where a
+    NetworkPolicy may keep that pod from asking, `from_pod` is false.
   - A question that has no answer yields its complaint as text, so that one fault hides no other.
 options:
   units:
@@ -41,6 +42,9 @@ options:
   name:
     description: Name that it has to know.
     type: str
+  from_pod:
+    description: Whether to ask from inside a pod where one runs.
+    type: bool
   service:
     description: Address and port of a Service.
     type: str
@@ -66,6 +70,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "str", "default": ["/"]},
     "name_server": {"type": "str"},
     "name": {"type": "str"},
+    "from_pod": {"type": "bool", "default": True},
     "service": {"type": "str"},
     "registry": {"type": "str"},
     "registry_ca": {"type": "str"},
@@ -109,7 +114,7 @@ def main() -> None:
     seen["answers"] = {name: page(url) for name, url in wanted["answers"].items()}
     if wanted["image"]:
         seen["image"] = said("python3", wanted["image"], "state")
-    seen["from"] = enter_pod()
+    seen["from"] = enter_pod() if wanted["from_pod"] else "host"
     if wanted["name_server"]:
         seen["dns"] = knows(wanted["name_server"], wanted["name"])
     if wanted["service"]:
