@@ -78,7 +78,7 @@ def _add(file: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "expected"),
+    ("file", "text", "expected", "host"),
     [
         (
             "group_vars/gpu.yml",
@@ -89,51 +89,59 @@ def _add(file: Path, text: str) -> None:
                 "no role and no playbook",
                 "kubernetes_resolvers",
             ],
+            "gpu-1",
         ),
         (
             "host_vars/cpu-1.yml",
             "ansible_usr: ops\n",
             ["host_vars/cpu-1.yml: ansible_usr is", "no role and no playbook", "ansible_user"],
+            "cpu-1",
         ),
         (
             "group_vars/workers.yml",
             "node_labels_patience: soon\n",
             ["workers.yml: node_labels_patience is 'soon'", "int", "argument_specs.yml"],
+            "cpu-1",
         ),
         (
             "host_vars/gpu-1.yml",
             "node_kind: tpu\n",
             ["gpu-1: ", "host_vars/gpu-1.yml: node_kind is 'tpu'", "control, cpu, gpu"],
+            "gpu-1",
         ),
         (
             "group_vars/gpus.yml",
             "node_labels_patience: 7\n",
             ["gpus.yml is 'gpus'", "no group of this name", "perhaps gpu is meant"],
+            "cpu-1",
         ),
         (
             "host_vars/cpu-9.yml",
             "node_pool: cpu\n",
             ["cpu-9.yml is 'cpu-9'", "no host of this name"],
+            "cpu-1",
         ),
         (
             "group_vars/all.yml",
             "containerd_mounted: true\n",
             ["all.yml: containerd_mounted is", "wins over", "Move containerd_mounted"],
+            "cpu-1",
         ),
         (
             "host_vars/control-1.yml",
             "ansible_user: \"{{ 'op' ~ 's' }}\"\n",
             ["control-1.yml: ansible_user is", "Mitogen takes it as it stands", "itself"],
+            "control-1",
         ),
     ],
     ids=["unknown", "of Ansible", "type", "choice", "group", "host", "no effect", "template"],
 )  # fmt: skip
 def test_a_fault_is_refused_with_host_or_file_key_value_rule_and_remedy(
-    folder: Path, file: str, text: str, expected: list[str]
+    folder: Path, file: str, text: str, expected: list[str], host: str
 ) -> None:
     _add(folder / file, text)
 
-    done = _check(folder)
+    done = _check(folder, "--limit", host)
 
     assert done.returncode == 2, done.stdout
     # Ansible folds long lines.
@@ -142,7 +150,7 @@ def test_a_fault_is_refused_with_host_or_file_key_value_rule_and_remedy(
 
 
 def test_a_variable_of_the_command_line_is_checked_too(folder: Path) -> None:
-    done = _check(folder, "--extra-vars", "reset_environmnt=onprem")
+    done = _check(folder, "--limit", "cpu-1", "--extra-vars", "reset_environmnt=onprem")
 
     assert done.returncode == 2
     assert "reset_environmnt" in done.stdout
