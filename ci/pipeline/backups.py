@@ -10,23 +10,15 @@ from pathlib import Path
 from ci.pipeline import hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
-from infra import contract
 from infra.backup import manifest
 from infra.backup.manifest import Manifest
 from infra.environment import Environment
-from infra.refusal import Refusal
 
 
 def make(env: Environment, report: Report) -> tuple[Path, Manifest]:
     """Make a backup; returns its folder and what it is."""
     require_hosts(env)
-    if not contract.path(env.name).is_file():
-        raise Refusal(
-            f"environment {env.name}",
-            "not up",
-            "only what was brought up from this machine can be backed up from it",
-            f"Run `.venv/bin/yard up {env.name}` first.",
-        )
+    hosts.require_up(env, "only what was brought up from this machine can be backed up from it")
     told = playbook.run(env, "backup", report).document
     if told is None:
         raise playbook.PlaybookError(f"no backup: see {playbook.log_path(env, 'backup')}")
@@ -58,10 +50,5 @@ def restore(
 
 def require_hosts(env: Environment) -> None:
     """Refuse what is no cluster of hosts: its control plane is another's to back up."""
-    if env.cluster.substrate != "hosts":
-        raise Refusal(
-            f"Pulumi.{env.name}.yaml: cluster.substrate",
-            env.cluster.substrate,
-            "only a cluster of hosts has an etcd that can be asked",
-            "Use what the cluster's owner offers for it.",
-        )
+    rule = "only a cluster of hosts has an etcd that can be asked"
+    hosts.require(env, rule, "Use what the cluster's owner offers for it.")

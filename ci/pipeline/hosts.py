@@ -16,6 +16,7 @@ from ci.toolchain import debian, doctor, images, manifest, provide, store, suppl
 from ci.toolchain.images import Archive
 from infra import contract, places
 from infra.environment import Environment
+from infra.refusal import Refusal
 
 IMAGE_LABEL = "modelyard.image=node"
 BINARIES = {
@@ -31,6 +32,20 @@ NODE_PACKAGES = [
     *("containerd", "runc", "containernetworking-plugins", "ca-certificates"),
     *("python3", "python3-apt", "openssh-server", "sudo", "haproxy"),
 ]
+
+
+def require(env: Environment, rule: str, remedy: str) -> None:
+    """Raise Refusal for an environment that is no cluster of hosts."""
+    if env.cluster.substrate != "hosts":
+        where = f"Pulumi.{env.name}.yaml: cluster.substrate"
+        raise Refusal(where, env.cluster.substrate, rule, remedy)
+
+
+def require_up(env: Environment, rule: str) -> None:
+    """Raise Refusal for an environment that was not brought up from this machine."""
+    if not contract.path(env.name).is_file():
+        remedy = f"Run `.venv/bin/yard up {env.name}` first."
+        raise Refusal(f"environment {env.name}", "not up", rule, remedy)
 
 
 def archives(env: Environment, report: Report) -> dict[str, Archive]:

@@ -2,9 +2,7 @@
 
 from ci.pipeline import hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
-from infra import contract
 from infra.environment import Environment
-from infra.refusal import Refusal
 
 
 def run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
@@ -21,13 +19,9 @@ def run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
 
 
 def _require(env: Environment) -> None:
-    if env.cluster.substrate != "hosts":
-        rule = "only hosts are upgraded node by node"
-        remedy = "An account's version stands in aws; a team's own cluster is the team's."
-        raise Refusal("cluster.substrate", env.cluster.substrate, rule, remedy)
-    if not contract.path(env.name).is_file():
-        rule, remedy = "there is no cluster to upgrade", f"Run `.venv/bin/yard up {env.name}`."
-        raise Refusal(f"environment {env.name}", "not up", rule, remedy)
+    remedy = "An account's version stands in aws; a team's own cluster is the team's."
+    hosts.require(env, "only hosts are upgraded node by node", remedy)
+    hosts.require_up(env, "there is no cluster to upgrade")
 
 
 def _run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:

@@ -4,14 +4,13 @@ from typing import Any
 
 import typer
 
-from ci.pipeline import playbook
+from ci.pipeline import hosts, playbook
 from ci.pipeline.steps import Steps
 from ci.yard import arguments, say
 from ci.yard.progress import Progress
-from infra import contract, environment, places
+from infra import environment, places
 from infra.hosts import validation
 from infra.hosts.findings import State
-from infra.refusal import Refusal
 
 
 def command(
@@ -20,18 +19,9 @@ def command(
 ) -> None:
     """Look at every host and change nothing; exit code 0 well, 1 degraded, 2 broken."""
     loaded = environment.load(env)
-    if loaded.cluster.substrate != "hosts":
-        rule = "only a cluster of hosts has hosts to look at"
-        raise Refusal(
-            "cluster.substrate", loaded.cluster.substrate, rule, f"Try: yard status {env}."
-        )
-    if not contract.path(env).is_file():
-        raise Refusal(
-            f"environment {env}",
-            "not up",
-            "only hosts that were brought up from this machine can be looked at",
-            f"Run `.venv/bin/yard up {env}` first.",
-        )
+    rule = "only a cluster of hosts has hosts to look at"
+    hosts.require(loaded, rule, f"Try: yard status {env}.")
+    hosts.require_up(loaded, "only hosts that were brought up from this machine can be looked at")
     with Progress() as progress:
         steps = Steps(progress, places.cache() / "timings" / f"validate-{env}.json")
         with steps.step("looking at the hosts") as report:
