@@ -26,7 +26,7 @@ after_down() {
 # over, and is a process group, so that all of it can be ended.
 beside() {
   set -m
-  { ci/check.sh >"$said/1-check" 2>&1 && pytest -v --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1; } &
+  { ci/check.sh >"$said/1-check" 2>&1 && pytest -v --numprocesses 2 --dist loadfile --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1; } &
   running=$!
   set +m
 }
