@@ -35,6 +35,7 @@ ORDER = (
     "hosts/test_validate.py",
     "hosts/test_outcomes.py",
     "hosts/test_repair.py",
+    "hosts/test_preflight.py",
     "hosts/test_base.py",
     "hosts/test_gpu_driver.py",
     "hosts/test_gpu_node.py",

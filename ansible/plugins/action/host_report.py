@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from infra.hosts import validation
+from infra.hosts import clock, validation
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -23,5 +23,5 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         after = time.time()
         if "report" in result:
             there = result["report"]["time"]
-            result["report"]["clock_off"] = round(max(before - there, there - after, 0.0), 1)
+            result["report"]["clock_off"] = clock.off(before, there, after)
         return result
