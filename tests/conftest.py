@@ -28,6 +28,7 @@ ORDER = (
     "hosts/test_quorum.py",
     "hosts/test_upgrade.py",
     "hosts/test_backup.py",
+    "hosts/test_rehearsal.py",
     "hosts/test_policies.py",
     # They take the cores that tests of API servers have by then left (ci/test.sh).
     "hosts/test_containers.py",

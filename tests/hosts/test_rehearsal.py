@@ -1,0 +1,81 @@
+"""A rehearsal names what a run then changes: on machines that are bare, and on those that are done.
+
+On the environment `drill`, whose containers are made and left as they are.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+
+from ci.pipeline import credentials, hosts, node_probe, playbook
+from ci.pipeline.steps import Steps
+from ci.report import silent
+from ci.yard.progress import Progress
+from infra import environment, places
+from infra.environment import Environment
+from tests.hosts import outcomes
+from tests.system import house
+
+pytestmark = pytest.mark.scenarios
+NAME = "drill"
+YARD = Path(sys.executable).parent / "yard"
+PASSING = ("/proc", "/run", "/tmp", "/var/log", "/root/.ansible")
+FILES = (
+    f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in PASSING)} \\) -prune"
+    " -o -type f -printf '%p %s %T@\\n' | sort"
+)
+"""Every file of a machine with its size and time, but for what changes by itself."""
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[Environment]:
+    """The environment's machines, on which only containers.yml ran."""
+    found = environment.load(NAME)
+    house.run(YARD, "down", NAME, "--take")
+    try:
+        steps = Steps(Progress(sys.stderr), places.state(NAME) / "timings.json")
+        archives = hosts.prepare(found, steps)
+        credentials.ensure(found)
+        hosts.tell(found, archives, silent)
+        playbook.run(found, "containers", silent)
+        yield found
+    finally:
+        house.run(YARD, "down", NAME)
+
+
+def _files(env: Environment) -> dict[str, str]:
+    return {
+        node.name: outcomes.said(
+            testinfra.get_host(f"docker://{node_probe.container_name(env, node.name)}"), FILES
+        )
+        for node in env.nodes()
+    }
+
+
+def _rehearse(env: Environment) -> set[str]:
+    """What a rehearsal names; AssertionError when it changed a file of a machine or of ours."""
+    before = _files(env)
+    named = playbook.run(env, "hosts", silent, "--check", "--diff").changes
+    assert _files(env) == before
+    return set(named)
+
+
+def test_a_rehearsal_on_bare_machines_names_exactly_what_the_run_then_changes(
+    env: Environment,
+) -> None:
+    named = _rehearse(env)
+    assert not (places.state(NAME) / "kubeconfig").exists()
+
+    changed = set(playbook.run(env, "hosts", silent, "--diff").changes)
+
+    assert "control-1: control_plane : initialise | Start the control plane" in changed
+    assert named - changed == set()
+    assert changed - named == set()
+
+
+def test_a_rehearsal_on_machines_that_are_done_names_nothing(env: Environment) -> None:
+    assert playbook.run(env, "hosts", silent, "--check", "--diff").changes == []
+    assert playbook.run(env, "hosts", silent).changes == []
