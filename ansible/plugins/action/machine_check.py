@@ -5,8 +5,8 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from infra.hosts import clock, known_good, machine
+from infra.hosts.action import refusing
 from infra.hosts.machine import Machine
-from infra.refusal import Refusal
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -14,6 +14,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     _supports_check_mode = True
 
+    @refusing
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Ask the machine, and judge."""
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -26,13 +27,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | told
         found = dict(told["machine"])
         found["clock_off"] = clock.off(before, found.pop("time"), after)
-        try:
-            machine.require(
-                task_vars["inventory_hostname"],
-                Machine.model_validate(found),
-                known_good.load().limits,
-                password="ansible_become_password" in task_vars,
-            )
-        except Refusal as refused:
-            return result | {"failed": True, "msg": str(refused), "refusal": refused.parts}
+        machine.require(
+            task_vars["inventory_hostname"],
+            Machine.model_validate(found),
+            known_good.load().limits,
+            password="ansible_become_password" in task_vars,
+        )
         return result | {"changed": False}
