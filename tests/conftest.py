@@ -1,6 +1,11 @@
-"""The order of the files that share the environment `test`."""
+"""The order of the files that share the environment `test`, and what holds for all tests."""
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's; no test asks for it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ORDER = (
     # What changes most comes last, so that an early file never meets what a late one left behind.

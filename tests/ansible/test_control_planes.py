@@ -118,9 +118,10 @@ def test_each_secret_stands_in_the_files_that_need_it_and_in_no_other(templates:
 
 def test_those_files_are_roots_alone_and_removed_whatever_happens() -> None:
     block = yaml.safe_load((ROLES / "control_plane" / "tasks" / "join.yml").read_text())[0]
+    tasks = [inner for task in block["block"] for inner in task.get("block", [task])]
     written = {
         task["ansible.builtin.template"]["dest"]: task["ansible.builtin.template"]["mode"]
-        for task in block["block"]
+        for task in tasks
         if "ansible.builtin.template" in task
     }
     removed = {
@@ -132,7 +133,9 @@ def test_those_files_are_roots_alone_and_removed_whatever_happens() -> None:
 
     assert set(written.values()) == {"0600"}
     assert removed == set(written)
-    arguments = json.dumps([task.get("ansible.builtin.command") for task in block["block"]])
+    commands = [task.get("ansible.builtin.command", task.get("change")) for task in tasks]
+    arguments = json.dumps(commands)
+    assert "kubeadm" in arguments
     assert "__control_plane_key" not in arguments
     assert "__control_plane_token" not in arguments
 

@@ -30,6 +30,8 @@ def _guarded(image: str) -> list[dict[str, Any]]:
     labels = {"app": "guarded"}
     meta = {"name": "guarded", "namespace": NAMESPACE, "labels": labels}
     pod = machines.sleeper("gpu-1", meta, image)
+    probe = {"exec": {"command": ["sleep", "0"]}}
+    pod["spec"]["containers"][0] |= {"readinessProbe": probe, "livenessProbe": probe}
     template = {"metadata": {"labels": labels}, "spec": pod["spec"] | {"restartPolicy": "Always"}}
     copies = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     budget = {"minAvailable": 1, "selector": {"matchLabels": labels}}
