@@ -76,6 +76,7 @@ def _inventory(struck: dict[str, object]) -> dict[str, Any]:
     }
     hosts["cpu-1"] |= struck
     groups = {
+        "machines": {"children": {"kubernetes": None}},
         "kubernetes": {"children": {"control_plane": None, "workers": None}},
         "control_plane": {"hosts": {"control-1": hosts["control-1"]}},
         "workers": {"hosts": {"cpu-1": hosts["cpu-1"]}},

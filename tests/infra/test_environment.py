@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra import environment, refusal
@@ -87,7 +87,6 @@ def test_committed_environments_share_no_address_and_no_port() -> None:
             assert not networks[0].overlaps(networks[1])
 
 
-@settings(deadline=None)
 @given(st.permutations(["10.0.0.0/8", "10.9.0.0/16", "192.168.0.0/24"]))
 def test_networks_that_overlap_are_refused_in_any_order(cidrs: list[str]) -> None:
     document = dict(zip(("hosts", "pods", "services"), cidrs, strict=True))
@@ -96,7 +95,6 @@ def test_networks_that_overlap_are_refused_in_any_order(cidrs: list[str]) -> Non
         refusal.check(document, Network, where="network")
 
 
-@settings(deadline=None)  # how long a case takes is the machine's load
 @given(
     st.one_of(st.none(), st.integers(), st.text(), st.lists(st.integers()), st.floats()),
     st.sampled_from(list(Environment.model_fields)),
