@@ -19,6 +19,7 @@ from infra.contract import Contract
 from infra.platform import pods, spaces
 
 _NAMESPACE = "kubernetes.io/metadata.name"
+CILIUM = "cilium"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,11 @@ def gateway(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
 
 def nodes(contract: Contract) -> tuple[NetworkPolicyPeerArgs, ...]:
     """The nodes themselves: kubelets, and API servers, which are no pods to a policy."""
-    return (NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=contract.node_cidr)),)
+    ranges = [contract.node_cidr]
+    if contract.network_engine == CILIUM:
+        # Its hosts speak through the tunnel from addresses of pods, and it matches no pod by range.
+        ranges.append(contract.pod_cidr)
+    return tuple(NetworkPolicyPeerArgs(ip_block=IPBlockArgs(cidr=cidr)) for cidr in ranges)
 
 
 def name_service() -> Talk:

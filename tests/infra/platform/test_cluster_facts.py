@@ -1,11 +1,13 @@
 """What differs from cluster to cluster comes from the contract, not from an environment's name."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pulumi
 import pytest
+from pulumi_kubernetes.networking.v1 import IPBlockArgs
 
 from infra.contract import Contract
+from infra.platform import policies
 from infra.platform.accelerators import Accelerators, AcceleratorsArgs
 from infra.platform.metrics import Metrics, MetricsArgs
 from infra.platform.monitoring import Monitoring, MonitoringArgs
@@ -109,3 +111,17 @@ def test_prometheus_may_ask_the_nodes_themselves_only_where_node_exporter_answer
     assert [port["port"] for rule in nodes for port in rule["ports"]] == (
         [10250, 9100] if there else [10250]
     )
+
+
+@pytest.mark.parametrize("engine_name", ["bridge", "cilium"])
+def test_on_cilium_hosts_may_also_speak_from_the_pods_range(
+    facts: Contract, engine_name: str
+) -> None:
+    there = facts.model_copy(update={"network_engine": engine_name})
+
+    blocks = [cast(IPBlockArgs, peer.ip_block) for peer in policies.nodes(there)]
+
+    assert [block.cidr for block in blocks] == [
+        facts.node_cidr,
+        *([facts.pod_cidr] if engine_name == "cilium" else []),
+    ]
