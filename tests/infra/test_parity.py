@@ -38,10 +38,6 @@ SHARED = [
     Explained("kubernetes:* accelerators-*", "GPUs are not simulated"),
     Explained("kubernetes:* namespaces-registry*", "nothing of ours would stand in it"),
     Explained("kubernetes:* namespaces-storage*", "nothing of ours would stand in it"),
-    Explained(
-        "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.ipBlock.cidr",
-        "ranges of nodes and Services are the environment's",
-    ),
     Explained("pulumi:providers:kubernetes cluster: kubeconfig", "it is another cluster"),
     Explained(
         "*-rollout: spec.template.spec.containers.0.image", "images come from another registry"
@@ -56,6 +52,10 @@ SHARED = [
 KNOWN = {
     "aws": [
         *SHARED,
+        Explained(
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.*.ipBlock.cidr",
+            "ranges of nodes and Services are the environment's",
+        ),
         Explained(
             "kubernetes:core/v1:PersistentVolumeClaim monitoring-volume: spec.storageClassName",
             "the class is the one that EBS makes",
@@ -83,6 +83,10 @@ KNOWN = {
     ],
     "existing": [
         *SHARED,
+        Explained(
+            "kubernetes:networking.k8s.io/v1:NetworkPolicy *: spec.egress.*.to",
+            "ranges are the environment's; the team's Cilium also has hosts in the pods'",
+        ),
         Explained(
             "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding *: "
             "spec.matchResources.namespaceSelector.*",
