@@ -102,9 +102,10 @@ class Pool(Closed):
             raise ValueError("only a gpu pool can be simulated")
         if self.mig and (self.kind != "gpu" or self.simulated):
             raise ValueError("only real GPUs can be divided; mig is of a pool of these")
-        known = {profile for profiles in tables.gpus().mig.values() for profile in profiles}
-        if self.mig and self.mig not in known:
-            raise ValueError(f"mig is a profile of some GPU: one of {', '.join(sorted(known))}")
+        if self.mig:
+            known = {profile for profiles in tables.gpus().mig.values() for profile in profiles}
+            if self.mig not in known:
+                raise ValueError(f"mig is a profile of some GPU: one of {', '.join(sorted(known))}")
         return self
 
 

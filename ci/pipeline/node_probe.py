@@ -90,7 +90,8 @@ def units(env: Environment) -> tuple[str, ...]:
     """Units that run on every node."""
     controls = sum(pool.nodes for pool in env.pools if pool.kind == "control")
     routes = (ROUTES,) if env.engine == "bridge" else ()
-    return (*UNITS, *routes, BALANCER) if controls > 1 else (*UNITS, *routes)
+    balancer = (BALANCER,) if controls > 1 else ()
+    return (*UNITS, *routes, *balancer)
 
 
 def _ask(connection: docker.DockerClient, env: Environment, node: str) -> tuple[bool, str]:

@@ -7,7 +7,7 @@ with a host is the table's to say (drivers.py).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from infra.hosts import rolling
+from infra.hosts import nodes, rolling
 from infra.hosts.rolling import State
 from infra.names import Closed
 
@@ -45,10 +45,10 @@ def plan(listed: str, hosts: Mapping[str, Seen]) -> list[Step]:
 
     ``listed`` is what `kubectl get nodes` prints as JSON. Refusal for what cannot be done safely.
     """
-    nodes = rolling.nodes(listed)
+    found = nodes.by_name(listed)
     remedy = "Run hosts.yml, which gives a host its driver before it joins."
-    rolling.require_nodes(hosts, nodes, remedy)
-    steps = [_step(name, nodes[name], seen) for name, seen in hosts.items()]
+    rolling.require_nodes(hosts, found, remedy)
+    steps = [_step(name, found[name], seen) for name, seen in hosts.items()]
     return sorted(steps, key=lambda step: step.state != "begun")
 
 
@@ -60,13 +60,13 @@ def table(steps: Sequence[Step]) -> list[str]:
     ]
 
 
-def _step(name: str, node: rolling.Node, seen: Seen) -> Step:
+def _step(name: str, node: nodes.Node, seen: Seen) -> Step:
     changed = seen.running == seen.installed == seen.wanted
     return Step(
         node=name,
         seen=seen,
         state=rolling.state(node, rolling.CHANGING_DRIVER, changed),
-        kubelet=rolling.kubelet(node),
+        kubelet=nodes.kubelet(node),
         gpus=seen.gpus if RESOURCE in node["status"].get("capacity", {}) else 0,
     )
 

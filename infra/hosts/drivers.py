@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints
 
 from infra import places, refusal
 from infra.foundation import tables
+from infra.hosts.known_good import within
 from infra.names import Closed
 from infra.refusal import Refusal
 
@@ -159,7 +160,7 @@ def _names(table: Drivers, devices: Iterable[str]) -> list[str]:
 
 
 def _in(value: str, listed: Iterable[str], prefix: bool) -> bool:
-    return any(value == one or (prefix and value.startswith(f"{one}.")) for one in listed)
+    return any(within(value, one) if prefix else value == one for one in listed)
 
 
 def _refused(key: str, value: str, what: str, known: Iterable[str]) -> Refusal:

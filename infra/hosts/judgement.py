@@ -11,7 +11,7 @@ from datetime import date
 
 from infra.hosts import drivers
 from infra.hosts.findings import Finding, Host, Report, State
-from infra.hosts.known_good import KnownGood, Limit
+from infra.hosts.known_good import KnownGood, Limit, within
 
 Ask = Callable[[Host, Report, KnownGood], Iterator[Finding]]
 
@@ -67,18 +67,14 @@ def _versions(host: Host, report: Report, known: KnownGood) -> Iterator[Finding]
         return
     value = f"Kubernetes {kubelet[1]}, containerd {server[1]}, {report.system}, {report.kernel}"
     good = any(
-        _is(kubelet[1], row.kubernetes)
-        and any(_is(server[1], one) for one in row.containerd)
+        within(kubelet[1], row.kubernetes)
+        and any(within(server[1], one) for one in row.containerd)
         and report.system in row.systems
         for row in known.versions
     )
     rule = "ansible/known-good.yml has to list them together"
     remedy = "Try them, then add a row there; or install what a row says."
     yield _finding(host, "versions", _bad(not good, State.DEGRADED), value, rule, remedy)
-
-
-def _is(version: str, prefix: str) -> bool:
-    return version == prefix or version.startswith(f"{prefix}.")
 
 
 def _units(host: Host, report: Report, _known: KnownGood) -> Iterator[Finding]:

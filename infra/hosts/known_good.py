@@ -11,6 +11,11 @@ from infra.names import Closed
 PATH = places.REPOSITORY / "ansible" / "known-good.yml"
 
 
+def within(version: str, prefix: str) -> bool:
+    """Whether a prefix of the table means the version: 1.36 means 1.36.3, and not 1.360."""
+    return version == prefix or version.startswith(f"{prefix}.")
+
+
 class Limit(Closed):
     """Below, or for clocks above, which a measure is no longer well."""
 

@@ -3,10 +3,10 @@
 Nothing here asks anybody: what `kubectl get nodes` prints as JSON in, answers out.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
+from infra.hosts.nodes import Node, readiness
 from infra.refusal import Refusal
 
 UPGRADING = "modelyard.dev/upgrading"
@@ -17,12 +17,6 @@ Each change has its own, so that none opens a node that another has left half wa
 """
 
 State = Literal["to do", "begun", "done"]
-Node = Mapping[str, Any]
-
-
-def nodes(listed: str) -> dict[str, Node]:
-    """Nodes by name."""
-    return {item["metadata"]["name"]: item for item in json.loads(listed)["items"]}
 
 
 def require_nodes(inventory: Iterable[str], cluster: Iterable[str], remedy: str) -> None:
@@ -39,19 +33,8 @@ def state(node: Node, mark: str, changed: bool) -> State:
     """
     if mark in node["metadata"].get("annotations", {}):
         return "begun"
-    if not _ready(node):
+    if readiness(node) != "True":
         rule = "it is not ready, and this takes another node away"
         name = node["metadata"]["name"]
         raise Refusal(f"node {name}", "not ready", rule, "Repair it, or take it out, first.")
     return "done" if changed else "to do"
-
-
-def kubelet(node: Node) -> str:
-    """Version of Kubernetes that the node runs: 1.36.3."""
-    version: str = node["status"]["nodeInfo"]["kubeletVersion"]
-    return version.removeprefix("v")
-
-
-def _ready(node: Node) -> bool:
-    conditions = {one["type"]: one["status"] for one in node["status"]["conditions"]}
-    return conditions.get("Ready") == "True"

@@ -7,7 +7,7 @@ before kubelets, one minor version at a time.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from infra.hosts import rolling
+from infra.hosts import nodes, rolling
 from infra.hosts.rolling import State
 from infra.refusal import Refusal
 
@@ -33,14 +33,14 @@ def plan(
     ``listed`` is what `kubectl get nodes` prints as JSON, ``server`` the API server's version,
     ``target`` the wanted one. Refusal for what cannot be upgraded so.
     """
-    nodes = rolling.nodes(listed)
-    _require_same({*controls, *workers}, set(nodes))
+    found = nodes.by_name(listed)
+    _require_same({*controls, *workers}, set(found))
     _require_next("the API server", server, target)
     steps = []
     for name in (*controls, *workers):
-        now = rolling.kubelet(nodes[name])
+        now = nodes.kubelet(found[name])
         _require_next(name, now, target)
-        state = rolling.state(nodes[name], rolling.UPGRADING, now == target)
+        state = rolling.state(found[name], rolling.UPGRADING, now == target)
         steps.append(Step(node=name, control=name in controls, now=now, state=state))
     return steps
 

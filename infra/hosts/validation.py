@@ -1,11 +1,11 @@
 """One document over all hosts: what `yard validate --json` prints, and its table."""
 
-import json
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from infra.hosts import judgement
+from infra.hosts import nodes as told
 from infra.hosts.findings import Finding, Host, State
 from infra.hosts.known_good import KnownGood
 
@@ -24,18 +24,15 @@ def peers(listed: str, node: str) -> dict[str, str]:
 def nodes(listed: str) -> dict[str, dict[str, Any]]:
     """Readiness and GPUs by node, from kubectl's JSON; nothing when it did not answer."""
     try:
-        items = json.loads(listed)["items"]
+        found = told.by_name(listed)
     except (ValueError, KeyError):
         return {}
     return {
-        item["metadata"]["name"]: {
-            "ready": next(
-                (one["status"] for one in item["status"]["conditions"] if one["type"] == "Ready"),
-                "Unknown",
-            ),
-            "gpus": int(item["status"].get("allocatable", {}).get("nvidia.com/gpu", 0)),
+        name: {
+            "ready": told.readiness(node),
+            "gpus": int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", 0)),
         }
-        for item in items
+        for name, node in found.items()
     }
 
 

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from infra.hosts import nodes
+
 HOSTNAME = "kubernetes.io/hostname"
 MADE_BY = "pv.kubernetes.io/provisioned-by"
 PROVISIONER = "modelyard.dev/local-path"
@@ -47,12 +49,8 @@ def _name(volume: dict[str, Any]) -> str:
 
 def nodes_ready(listed: str) -> list[str]:
     """Names of nodes that are ready."""
-    return [
-        item["metadata"]["name"]
-        for item in json.loads(listed)["items"]
-        for one in item["status"]["conditions"]
-        if (one["type"], one["status"]) == ("Ready", "True")
-    ]
+    found = nodes.by_name(listed)
+    return [name for name, node in found.items() if nodes.readiness(node) == "True"]
 
 
 class FilterModule:
