@@ -1,7 +1,6 @@
 """The node containers of the environment `test`, made before by `yard up test`."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,8 +11,7 @@ from docker.models.containers import Container
 from testinfra.host import Host
 
 from ci.pipeline import engine, node_probe
-from ci.toolchain import provide, supply
-from infra import environment, places
+from infra import environment
 from infra.environment import Environment
 from tests.hosts import machines, outcomes
 
@@ -68,18 +66,12 @@ def container(env: Environment, engine_client: docker.DockerClient) -> Callable[
 @pytest.fixture(scope="session")
 def kubectl(env: Environment) -> Kubectl:
     """kubectl with the administrator's kubeconfig; what it prints, parsed from JSON."""
-    entry = provide.find("kubernetes", supply.resolve(env))
-    assert entry is not None
-    command = [str(entry.file("bin/kubectl"))]
-    command += ["--kubeconfig", str(places.state(env.name) / "kubeconfig")]
+    ask = machines.kubectl(env)
 
     def run(*arguments: str, text: str | None = None, plain: bool = False) -> Any:
-        more = [] if plain else ["--output", "json"]
-        done = subprocess.run(
-            [*command, *arguments, *more], input=text, capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout if plain else json.loads(done.stdout)
+        if plain:
+            return ask(*arguments, text=text)
+        return json.loads(ask(*arguments, "--output", "json", text=text))
 
     return run
 

@@ -13,18 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-import testinfra
-import yaml
 from testinfra.host import Host
 
-from ci.pipeline import credentials, engine, hosts
-from ci.report import silent
-from ci.toolchain import debian
-from infra import environment, places
-from tests.ansible import command
-from tests.ansible.command import ANSIBLE
-from tests.hosts import outcomes, packages
+from ci.pipeline import engine
+from tests.hosts import onprem, outcomes, packages
 from tests.hosts.gpus import THERE, Simulated
 from tests.infra.plugins import apiserver
 from tests.infra.plugins.apiserver import ApiServer
@@ -56,7 +48,7 @@ class Ground:
 
     def host(self, name: str) -> Host:
         """A GPU host as testinfra sees it."""
-        return testinfra.get_host(f"docker://{container(name)}")
+        return onprem.host(name)
 
     def play(self, playbook: str, *arguments: str) -> tuple[int, str]:
         """Run a playbook of the repository; its exit code and what it says, in one line."""
@@ -67,13 +59,7 @@ class Ground:
             "__nvidia_driver_boot": f"cat {THERE}/boot-id",
             "__nvidia_driver_reboot": "/usr/bin/systemctl --force reboot",
         }
-        done = command.run(
-            *("playbook", "--inventory", self.folder / "inventories" / "onprem"),
-            *("--extra-vars", json.dumps(inputs), *arguments),
-            ANSIBLE / "playbooks" / f"{playbook}.yml",
-            XDG_STATE_HOME=self.folder / "state",
-            COLUMNS="1000",
-        )
+        done = onprem.play(self.folder, playbook, "--extra-vars", json.dumps(inputs), *arguments)
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
     def node(self, name: str, **status: Any) -> None:
@@ -92,18 +78,13 @@ def boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def container(name: str) -> str:
-    """Name of a host's container."""
-    return f"modelyard-onprem-{name}"
-
-
 def inventory(folder: Path) -> dict[str, Any]:
     """One control plane that only has kubectl, and the GPU hosts."""
 
     def host(name: str, number: int) -> dict[str, Any]:
         return {
             "ansible_connection": "docker",
-            "ansible_host": container(name),
+            "ansible_host": onprem.container(name),
             "node_address": f"172.29.71.{number}",
             "node_pod_subnet": f"10.246.{number}.0/24",
             "node_pool": "control" if name == "control-1" else "gpu",
@@ -122,7 +103,7 @@ def inventory(folder: Path) -> dict[str, Any]:
     }
     found = {
         name: host(name, number)
-        | {"node_container_name": container(name)}
+        | {"node_container_name": onprem.container(name)}
         | of_containers
         | of_gpus
         for number, name in enumerate(HOSTS, 11)
@@ -137,22 +118,18 @@ def inventory(folder: Path) -> dict[str, Any]:
     return {"all": {"children": children}}
 
 
-def facts(state: Path) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     """What `yard up` writes down of this machine, as far as these playbooks ask for it."""
-    base = debian.base_entry("node", hosts.NODE_PACKAGES, silent)
     images = [
         {"name": name, "reference": f"{name}:1", "kinds": ["control", "gpu"]}
         for name in ("pause", "etcd", "coredns")
     ]
     families = ("containerd", "etcd", "kubernetes")
-    key = base.path.name.removeprefix("debian-node-")
     return {
         "tools": "",
         "versions": dict.fromkeys(families, KUBERNETES),
         "binaries": {name: {"kubectl": "/usr/local/bin/kubectl"} for name in families},
         "images": images,
-        "node_base": {"tar": str(base.file(debian.TAR)), "key": key},
-        "registry_ca": str(state / "credentials" / "ca.crt"),
         "resolvers": [],
     }
 
@@ -179,38 +156,24 @@ def simulated(folder: Path) -> Simulated:
 @contextmanager
 def ground(folder: Path) -> Iterator[Ground]:
     """Hosts and their cluster, taken away at the end."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        env = environment.load("onprem")
-        credentials.ensure(env)
-        own = places.state(env.name) / "hosts" / "facts.json"
-        own.parent.mkdir(parents=True)
-        own.write_text(json.dumps(facts(places.state(env.name))))
-        target = folder / "inventories" / "onprem"
-        target.mkdir(parents=True)
-        (target / "hosts.yml").write_text(yaml.safe_dump(inventory(folder)))
-        machine = simulated(folder / "simulated")
-        cluster = folder / "cluster"
-        cluster.mkdir()
-        with apiserver.running(cluster) as server:
-            engine.ensure(silent)
-            try:
-                made = Ground(folder=folder, server=server)
-                code, said = made.play("containers")
-                assert code == 0, said
-                for name in HOSTS:
-                    _furnish(made, machine, name)
-                _control_plane(server, env.name)
-                yield made
-            finally:
-                hosts.down(env, silent)
-                engine.stop_if_ours()
+    machine = simulated(folder / "simulated")
+    cluster = folder / "cluster"
+    cluster.mkdir()
+    with (
+        apiserver.running(cluster) as server,
+        onprem.machines(folder, inventory(folder), facts()) as env,
+    ):
+        made = Ground(folder=folder, server=server)
+        for name in HOSTS:
+            _furnish(made, machine, name)
+        _control_plane(server, env.name)
+        yield made
 
 
 def _furnish(made: Ground, machine: Simulated, name: str) -> None:
     host = made.host(name)
     outcomes.said(host, f"mkdir -p {THERE}; rm -f /etc/apt/sources.list")
-    _docker("cp", "--quiet", f"{machine.folder}/.", f"{container(name)}:{THERE}")
+    _docker("cp", "--quiet", f"{machine.folder}/.", f"{onprem.container(name)}:{THERE}")
     outcomes.said(host, f"cp {THERE}/simulated-boot.service /etc/systemd/system/")
     outcomes.said(host, "systemctl enable simulated-boot.service")
     made.server.create("/api/v1/nodes", {"metadata": {"name": name}})
@@ -219,14 +182,14 @@ def _furnish(made: Ground, machine: Simulated, name: str) -> None:
 
 def _control_plane(server: ApiServer, owner: str) -> None:
     """A container with kubectl and its rights, on this machine's loopback."""
-    sample = json.loads(_docker("inspect", container(HOSTS[0])))[0]
+    sample = json.loads(_docker("inspect", onprem.container(HOSTS[0])))[0]
     kubectl = apiserver.binary("kubernetes", "kubectl")
     _docker(
         *(
             "run",
             "--detach",
             "--name",
-            container("control-1"),
+            onprem.container("control-1"),
             "--label",
             f"{engine.LABEL}={owner}",
         ),

@@ -13,18 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-import testinfra
-import yaml
 from testinfra.host import Host
 
-from ci.pipeline import credentials, engine, hosts, oci
-from ci.report import silent
-from ci.toolchain import debian, provide
-from infra import environment, places
+from ci.pipeline import oci
+from ci.toolchain import provide
 from infra.environment import Environment
-from tests.ansible import command
-from tests.ansible.command import ANSIBLE
+from tests.hosts import onprem
 
 ADDRESSES = {"mirror-1": "172.29.70.5", "edge-1": "172.29.70.11", "edge-2": "172.29.70.12"}
 SUBNET = "172.29.70.0/24"
@@ -51,16 +45,11 @@ class Ground:
 
     def host(self, name: str) -> Host:
         """A machine as testinfra sees it."""
-        return testinfra.get_host(f"docker://{container(name)}")
+        return onprem.host(name)
 
     def play(self, playbook: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a playbook of the repository as a person would."""
-        return command.run(
-            *("playbook", "--inventory", self.folder / "inventories" / "edge", *arguments),
-            ANSIBLE / "playbooks" / f"{playbook}.yml",
-            XDG_STATE_HOME=self.folder / "state",
-            COLUMNS="1000",
-        )
+        return onprem.play(self.folder, playbook, *arguments, inventory="edge")
 
     def edge(
         self, digest: str, *arguments: str, version: str = "1.0.0"
@@ -75,15 +64,10 @@ class Ground:
 
     def put(self, layout: Path, version: str) -> None:
         """Copy an image into the mirror, by way of the mirror's own loopback."""
-        pid = said("docker", "inspect", "--format", "{{.State.Pid}}", container("mirror-1"))
+        pid = said("docker", "inspect", "--format", "{{.State.Pid}}", onprem.container("mirror-1"))
         target = f"docker://127.0.0.1:5001/digits:{version}"
         copy = ["skopeo", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"]
         said("nsenter", "--net", "--target", pid, *copy, f"oci:{layout}:{version}", target)
-
-
-def container(name: str) -> str:
-    """Name of a machine's container."""
-    return f"modelyard-onprem-{name}"
 
 
 def said(*words: str) -> str:
@@ -118,8 +102,8 @@ def inventory() -> dict[str, Any]:
     }
     of_hosts = {
         name: {
-            "ansible_host": container(name),
-            "node_container_name": container(name),
+            "ansible_host": onprem.container(name),
+            "node_container_name": onprem.container(name),
             "node_address": address,
             **shared,
             **more[name],
@@ -135,44 +119,18 @@ def inventory() -> dict[str, Any]:
     return {"all": {"children": children}}
 
 
-def facts(env: Environment) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     """What `yard up` writes down of this machine, as far as these roles ask for it."""
     registry = provide.find("distribution")
     assert registry is not None, "distribution was never built. Run `.venv/bin/yard up test`."
-    base = debian.base_entry("node", hosts.NODE_PACKAGES, silent)
-    return {
-        "binaries": {"distribution": {"registry": str(registry.file("bin/registry"))}},
-        "node_base": {
-            "tar": str(base.file(debian.TAR)),
-            "key": base.path.name.removeprefix("debian-node-"),
-        },
-        "registry_ca": str(places.state(env.name) / "credentials" / "ca.crt"),
-    }
+    return {"binaries": {"distribution": {"registry": str(registry.file("bin/registry"))}}}
 
 
 @contextmanager
 def ground(folder: Path) -> Iterator[Ground]:
     """Bare machines, taken away at the end."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        env = environment.load("onprem")
-        engine.ensure(silent)
-        hosts.down(env, silent)
-        credentials.ensure(env)
-        own = places.state(env.name) / "hosts" / "facts.json"
-        own.parent.mkdir(parents=True)
-        own.write_text(json.dumps(facts(env)))
-        target = folder / "inventories" / "edge"
-        target.mkdir(parents=True)
-        (target / "hosts.yml").write_text(yaml.safe_dump(inventory()))
-        made = Ground(folder=folder, env=env)
-        try:
-            done = made.play("containers")
-            assert done.returncode == 0, done.stdout + done.stderr
-            yield made
-        finally:
-            hosts.down(env, silent)
-            engine.stop_if_ours()
+    with onprem.machines(folder, inventory(), facts(), inventory="edge") as env:
+        yield Ground(folder=folder, env=env)
 
 
 def variant(layout: Path, target: Path, version: str, entrypoint: list[str]) -> str:

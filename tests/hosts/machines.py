@@ -1,6 +1,8 @@
-"""Bare machines beside the nodes of environment `test`, and pods that hold a node busy."""
+"""Clusters and bare machines of tests, what is played on them, and pods that hold a node busy."""
 
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,8 +10,55 @@ import docker
 import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import engine, node_probe
+from ci.pipeline import credentials, engine, hosts, lock, node_probe
+from ci.report import silent
+from ci.toolchain import provide, supply
+from infra import environment, places
 from infra.environment import Environment
+
+
+@contextmanager
+def cluster(name: str) -> Iterator[Environment]:
+    """Hosts and cluster of an environment, no platform; gone in the end."""
+    found = environment.load(name)
+    engine.ensure(silent)
+    with lock.hold(name, take=True):
+        hosts.down(found, silent)
+        try:
+            credentials.ensure(found)
+            hosts.up(found, hosts.archives(found, silent), silent)
+            yield found
+        finally:
+            hosts.down(found, silent)
+            lock.free(name)
+            shutil.rmtree(places.data(name), ignore_errors=True)
+
+
+def kubectl(env: Environment, timeout_s: int = 240) -> Callable[..., str]:
+    """kubectl with the administrator's kubeconfig; what it prints. ``text`` is what it reads."""
+    entry = provide.find("kubernetes", supply.resolve(env))
+    assert entry is not None
+    command = [str(entry.file("bin/kubectl"))]
+    command += ["--kubeconfig", str(places.state(env.name) / "kubeconfig")]
+
+    def run(*arguments: str, text: str | None = None) -> str:
+        done = subprocess.run(
+            [*command, *arguments], input=text, capture_output=True, text=True, timeout=timeout_s
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:
+    """What a rehearsal, a run and a second run say; AssertionError for one that fails."""
+    said = []
+    for arguments in (["--check", "--diff"], [], []):
+        code, words = play(*arguments)
+        assert code == 0, words
+        said.append(words)
+    return said
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from testinfra.host import Host
 from ci.pipeline import build
 from ci.report import silent
 from infra import places
-from tests.hosts import edge_checks, edge_ground, outcomes
+from tests.hosts import edge_checks, edge_ground, onprem, outcomes
 from tests.hosts.edge_checks import UNIT, URLS
 from tests.hosts.edge_ground import ADDRESSES, Ground
 
@@ -298,7 +298,7 @@ def test_a_journal_that_is_full_lets_the_oldest_go(house: House) -> None:
 
 
 def test_a_host_goes_on_without_a_network_also_after_a_restart_of_the_host(house: House) -> None:
-    host, name = house.host("edge-1"), edge_ground.container("edge-1")
+    host, name = house.host("edge-1"), onprem.container("edge-1")
     edge_ground.said("docker", "network", "disconnect", edge_ground.NETWORK, name)
     try:
         assert host.run(f"podman pull {edge_ground.REGISTRY}/digits:1.0.0").rc != 0

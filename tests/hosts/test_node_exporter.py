@@ -3,24 +3,17 @@
 The machines are containers: disks and clock that they tell of are this machine's.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 import yaml
 from testinfra.host import Host
 
-from ci.pipeline import engine, hosts
-from ci.report import silent
-from ci.toolchain import debian
-from infra import environment, places
-from tests.ansible import command
-from tests.ansible.command import ANSIBLE
-from tests.hosts import outcomes
+from tests.hosts import onprem, outcomes
+from tests.hosts.machines import thrice
 
 pytestmark = pytest.mark.scenarios
 UNIT = "prometheus-node-exporter.service"
@@ -44,26 +37,17 @@ class Machines:
     said: list[dict[str, str]]
 
     def host(self, name: str) -> Host:
-        return testinfra.get_host(f"docker://{_container(name)}")
+        return onprem.host(name)
 
     def play(self, *arguments: str) -> tuple[int, str]:
         """Run the role on both; its exit code and all that it says."""
-        inventory = self.folder / "inventories" / "onprem"
-        done = command.run(
-            *("playbook", "--inventory", inventory, *arguments, self.folder / "exporter.yml"),
-            XDG_STATE_HOME=self.folder / "state",
-            COLUMNS="1000",
-        )
+        done = onprem.play(self.folder, self.folder / "exporter.yml", *arguments)
         return done.returncode, done.stdout + done.stderr
 
     def series(self, name: str) -> str:
         """What Prometheus would read, asked from this machine."""
         ask = f"import urllib.request as u; print(u.urlopen('{_url(name)}').read().decode())"
         return outcomes.said(self.host(name), f'python3 -c "{ask}"')
-
-
-def _container(name: str) -> str:
-    return f"modelyard-onprem-{name}"
 
 
 def _url(name: str) -> str:
@@ -100,7 +84,7 @@ def _playbook(folder: Path) -> None:
     (folder / "exporter.yml").write_text(yaml.safe_dump([play]))
 
 
-def _inventory(folder: Path) -> None:
+def _inventory() -> dict[str, Any]:
     """Containers that are made as those of an environment, and are no nodes."""
     shared = {
         "ansible_connection": "docker",
@@ -111,55 +95,31 @@ def _inventory(folder: Path) -> None:
     found = {
         name: shared
         | {
-            "ansible_host": _container(name),
+            "ansible_host": onprem.container(name),
             "node_address": address,
             "node_exporter_address": address,
-            "node_container_name": _container(name),
+            "node_container_name": onprem.container(name),
         }
         | INPUTS[name]
         for name, address in ADDRESSES.items()
     }
-    folder.mkdir(parents=True)
-    document = {"all": {"children": {"containers": {"hosts": found}}}}
-    (folder / "hosts.yml").write_text(yaml.safe_dump(document))
+    return {"all": {"children": {"containers": {"hosts": found}}}}
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("exporter")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        env = environment.load("onprem")
-        base = debian.base_entry("node", hosts.NODE_PACKAGES, silent)
-        key = base.path.name.removeprefix("debian-node-")
-        facts = {"binaries": {}, "node_base": {"tar": str(base.file(debian.TAR)), "key": key}}
-        own = places.state(env.name) / "hosts" / "facts.json"
-        own.parent.mkdir(parents=True)
-        own.write_text(json.dumps(facts))
-        _inventory(folder / "inventories" / "onprem")
-        _playbook(folder)
-        engine.ensure(silent)
-        try:
-            made = command.run(
-                *("playbook", "--inventory", folder / "inventories" / "onprem"),
-                ANSIBLE / "playbooks" / "containers.yml",
-                XDG_STATE_HOME=folder / "state",
-            )
-            assert made.returncode == 0, made.stdout + made.stderr
-            found = Machines(folder=folder, said=[])
-            for name in ADDRESSES:
-                outcomes.said(found.host(name), "apt-get update")
-                with pytest.raises(AssertionError):
-                    check(found, name)  # it can fail: here nothing has run yet
-            for more in (["--check", "--diff"], [], []):
-                code, said = found.play(*more)
-                assert code == 0, said
-                recap = said.split("PLAY RECAP")[1].splitlines()[1:]
-                found.said.append({line.split(" ")[0]: line for line in recap if line.strip()})
-            yield found
-        finally:
-            hosts.down(env, silent)
-            engine.stop_if_ours()
+    _playbook(folder)
+    with onprem.machines(folder, _inventory(), {"binaries": {}}):
+        found = Machines(folder=folder, said=[])
+        for name in ADDRESSES:
+            outcomes.said(found.host(name), "apt-get update")
+            with pytest.raises(AssertionError):
+                check(found, name)  # it can fail: here nothing has run yet
+        for said in thrice(found.play):
+            recap = said.split("PLAY RECAP")[1].splitlines()[1:]
+            found.said.append({line.split(" ")[0]: line for line in recap if line.strip()})
+        yield found
 
 
 @pytest.mark.parametrize("name", ADDRESSES)

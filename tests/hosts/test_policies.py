@@ -4,8 +4,6 @@ On an environment of its own, because the others have the bridge, which enforces
 """
 
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,10 +11,9 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
+from ci.pipeline import hosts, node_probe, playbook
 from ci.report import silent
-from ci.toolchain import provide, supply
-from infra import contract, environment, places
+from infra import contract
 from infra.environment import Environment
 from tests.hosts import machines
 from tests.system.house import until
@@ -33,36 +30,13 @@ Kubectl = Callable[..., str]
 @pytest.fixture(scope="module")
 def env() -> Iterator[Environment]:
     """The environment `fenced`: hosts and cluster, no platform."""
-    found = environment.load("fenced")
-    engine.ensure(silent)
-    with lock.hold(found.name, take=True):
-        hosts.down(found, silent)
-        try:
-            credentials.ensure(found)
-            hosts.up(found, hosts.archives(found, silent), silent)
-            yield found
-        finally:
-            hosts.down(found, silent)
-            lock.free(found.name)
-            shutil.rmtree(places.data(found.name), ignore_errors=True)
+    with machines.cluster("fenced") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def kubectl(env: Environment) -> Kubectl:
-    """kubectl with the administrator's kubeconfig; what it prints."""
-    entry = provide.find("kubernetes", supply.resolve(env))
-    assert entry is not None
-    command = [str(entry.file("bin/kubectl"))]
-    command += ["--kubeconfig", str(places.state(env.name) / "kubeconfig")]
-
-    def run(*arguments: str, text: str | None = None) -> str:
-        done = subprocess.run(
-            [*command, *arguments], input=text, capture_output=True, text=True, timeout=400
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    return machines.kubectl(env, timeout_s=400)
 
 
 @pytest.fixture(scope="module")

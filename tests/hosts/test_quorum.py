@@ -4,7 +4,6 @@ On an environment of its own, which fits beside no other where root may have 128
 """
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +12,9 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
+from ci.pipeline import hosts, node_probe, playbook
 from ci.report import silent
-from infra import contract, environment, places
+from infra import contract
 from infra.environment import Environment
 from tests.hosts import machines, outcomes
 
@@ -39,18 +38,8 @@ print(web.urlopen(web.Request(url, b"{}"), context=context, timeout=9).read().de
 @pytest.fixture(scope="module")
 def env() -> Iterator[Environment]:
     """The environment `quorum`: hosts and cluster, no platform."""
-    found = environment.load("quorum")
-    engine.ensure(silent)
-    with lock.hold(found.name, take=True):
-        hosts.down(found, silent)
-        try:
-            credentials.ensure(found)
-            hosts.up(found, hosts.archives(found, silent), silent)
-            yield found
-        finally:
-            hosts.down(found, silent)
-            lock.free(found.name)
-            shutil.rmtree(places.data(found.name), ignore_errors=True)
+    with machines.cluster("quorum") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
