@@ -19,6 +19,7 @@ from infra.foundation.told import Told
 from infra.names import Closed as Part
 from infra.names import Digest, DnsLabel, NodePort, Port
 from infra.platform import gateway_names, spaces
+from infra.storage import OWN, StorageClass
 
 Existing = Literal["registry", "gateway", "metrics", "monitoring", "devices"]
 """Components that a cluster may have already: ``gateway`` is Traefik, ``monitoring`` Prometheus,
@@ -128,6 +129,11 @@ class Described(Part):
     node_exporter: bool = False
     """Whether every node answers with metrics of its disks and its clock, at port 9100."""
 
+    @property
+    def classes(self) -> tuple[StorageClass, ...]:
+        """Storage classes that the platform makes."""
+        return (OWN,) if self.storage_class == OWN.name else ()
+
 
 class Contract(Described):
     """Everything that the platform and the models need to know of their cluster."""
@@ -149,12 +155,19 @@ class Contract(Described):
     """By use: tracking, events."""
     artifacts: str | None = None
     """Where artifacts lie, as a URL."""
+    storage: tuple[StorageClass, ...] = ()
+    """Storage classes that the environment names."""
     guards: Literal["cluster", "own"] = "own"
     """Which namespaces the admission policies judge: all but the system's, or only the platform's
     own, on a cluster that other teams use too."""
     promised: bool = False
     """True before a cluster exists: the addresses are the planned ones, and what only a cluster
     can tell (digests of images, secrets, definitions) is not known."""
+
+    @property
+    def classes(self) -> tuple[StorageClass, ...]:
+        """Storage classes that the platform makes, the cluster's default first."""
+        return self.storage or super().classes
 
     @property
     def host(self) -> str | None:
@@ -252,7 +265,8 @@ def _on_hosts(environment: Environment) -> dict[str, object]:
     ports, inside = environment.published, environment.node_ports
     return {
         "api": f"https://127.0.0.1:{ports.api}",
-        "storage_class": "local-path",
+        "storage_class": (environment.storage or (OWN,))[0].name,
+        "storage": environment.storage,
         "registry": Registry(
             pull="registry.modelyard.internal",
             push=f"127.0.0.1:{ports.registry}",

@@ -11,10 +11,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from infra import places, refusal
+from infra import storage as volumes
 from infra.foundation import soundness, tables
 from infra.foundation.settings import Aws
 from infra.names import Cidr, Closed, DnsLabel, NodePort, Port
 from infra.refusal import Refusal
+from infra.storage import StorageClass
 
 
 class Cluster(Closed):
@@ -159,6 +161,8 @@ class Environment(Closed):
     cluster in its contract."""
     aws: Aws | None = None
     models: Quota = Quota()
+    storage: tuple[StorageClass, ...] = ()
+    """Classes of volumes on hosts, the platform's first; without one, folders of the nodes."""
     registry_gib: Annotated[int, Field(ge=1, le=1000)] = 10
     prometheus_retention_days: Annotated[int, Field(ge=1, le=365)] = 7
     node_exporter: bool = False
@@ -184,6 +188,10 @@ class Environment(Closed):
         if self.cluster.substrate != "hosts" and self.network.engine is not None:
             rule = "only on hosts does this repository wire pods"
             raise Refusal("network.engine", self.network.engine, rule, "Remove network.engine.")
+        if self.cluster.substrate != "hosts" and self.storage:
+            names = ", ".join(one.name for one in self.storage)
+            rule = "an account has its own, and an existing cluster's contract names one"
+            raise Refusal("storage", names, rule, "Remove storage.")
         if self.cluster.substrate == "aws":
             self._in_an_account()
         elif self.cluster.substrate == "existing":
@@ -231,6 +239,8 @@ class Environment(Closed):
             raise ValueError(f"network.hosts has too few addresses for {count} nodes")
         if ipaddress.ip_network(self.network.pods).num_addresses < count * PODS_OF_NODE:
             raise ValueError(f"network.pods has too few addresses for {count} nodes of 256 each")
+        for key, value, rule, remedy in volumes.faults(self.storage, self.pools):
+            raise Refusal(key, value, rule, remedy)
 
     @property
     def engine(self) -> Engine:

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from infra import team_gateway
 from infra.names import TaintText
-from infra.platform import spaces
 from infra.team_gateway import GatewayPod
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _server(told: "Described", seen: Seen) -> Iterator[Fault]:
 
 def _had(told: "Described", seen: Seen) -> Iterator[Fault]:
     key = f"StorageClass {told.storage_class}"
-    if told.storage_class != spaces.OWN_STORAGE and key not in seen.owners:
+    if not told.classes and key not in seen.owners:
         have = sorted(name.split()[1] for name in seen.owners if name.startswith("StorageClass "))
         rule = f"the cluster has no such class; it has: {', '.join(have) or 'none'}"
         yield "storage_class", told.storage_class, rule, "Name one of these."

@@ -17,6 +17,7 @@ ORDER = (
     "system/test_gates.py",
     "system/test_pulumi_by_hand.py",
     "system/test_gpu_pool.py",
+    "system/test_storage.py",
     "system/test_canary.py",
     "system/test_embed.py",
     "system/test_second_service.py",

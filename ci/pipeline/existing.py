@@ -60,8 +60,7 @@ def makes(told: Described) -> tuple[str, ...]:
         made.append("CustomResourceDefinition ingressroutes.traefik.io")
     if "metrics" not in told.existing:
         made.append(f"APIService {existing.METRICS_API}")
-    if told.storage_class == spaces.OWN_STORAGE:
-        made.append(f"StorageClass {spaces.OWN_STORAGE}")
+    made += [f"StorageClass {one.name}" for one in told.classes]
     return tuple(made)
 
 
@@ -132,7 +131,7 @@ def publish(env: Environment, report: Report) -> dict[str, Image]:
 
 def _wanted(facts: Contract) -> Iterator[str]:
     yield from (f"modelyard/{name}" for name in BUILT if TEAMS.get(name) not in facts.existing)
-    if facts.storage_class == spaces.OWN_STORAGE:
+    if any(one.folder for one in facts.classes):
         yield from ("modelyard/local-path-provisioner", "modelyard/shell")
     if any(pool.simulated for pool in facts.pools):
         yield "modelyard/gpu-device-plugin"

@@ -23,6 +23,8 @@ class Machine(Closed):
     """Is root, or may be by sudo without a password."""
     free_gib: dict[str, Annotated[float, Field(ge=0)]]
     """By path: of the file system on which it lies."""
+    absent: tuple[str, ...] = ()
+    """Folders of storage classes that it does not have."""
     clock_off: Annotated[float, Field(ge=0)]
     """Seconds."""
 
@@ -45,6 +47,10 @@ def require(host: str, found: Machine, limits: Limits, *, password: bool) -> Non
             rule = f"at least {least:g} GiB have to be free there"
             remedy = "Free some, or enlarge it."
             raise Refusal(f"{host}: disk {path}", f"{free:g} GiB free", rule, remedy)
+    for path in found.absent:
+        rule = "a storage class of the environment has its volumes there, and it is no folder"
+        remedy = "Mount its disk and make the folder on it, or take the class off this pool."
+        raise Refusal(f"{host}: storage", path, rule, remedy)
     if found.clock_off > limits.clock_seconds.broken:
         rule = f"at most {limits.clock_seconds.broken:g} s off from the machine that asks"
         value = f"{found.clock_off:g} s off"

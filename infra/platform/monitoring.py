@@ -83,7 +83,8 @@ class Monitoring(pulumi.ComponentResource):
                 storage_class_name=args.storage_class,
                 resources=VolumeResourceRequirementsArgs(requests={"storage": f"{GIB}Gi"}),
             ),
-            opts=options,
+            # A volume stays where it was made, whichever class is the first later.
+            opts=options.merge(pulumi.ResourceOptions(ignore_changes=["spec.storageClassName"])),
         )
         self._network(name, args)
         pods.deployment(

@@ -75,7 +75,8 @@ class Registry(pulumi.ComponentResource):
                 storage_class_name=args.storage_class,
                 resources=VolumeResourceRequirementsArgs(requests={"storage": f"{args.gib}Gi"}),
             ),
-            opts=options,
+            # A volume stays where it was made, whichever class is the first later.
+            opts=options.merge(pulumi.ResourceOptions(ignore_changes=["spec.storageClassName"])),
         )
         prometheus = policies.prometheus(contract)
         policies.allow(

@@ -17,9 +17,6 @@ ACCELERATORS = "accelerators"
 MODELS = "models"
 AUTOSCALING = "autoscaling"
 
-# The storage class that the platform makes itself. A contract that names another has storage.
-OWN_STORAGE = "local-path"
-
 # app.kubernetes.io/name of each component.
 PROVISIONER = "local-path-provisioner"
 DISTRIBUTION = "registry"
@@ -61,7 +58,7 @@ def left_out(told: "Described") -> frozenset[str]:
         pool.kind in devices or pool.efa for pool in told.pools
     )
     empty = {
-        STORAGE: told.storage_class != OWN_STORAGE,
+        STORAGE: not any(one.folder for one in told.classes),
         REGISTRY: "registry" in told.existing,
         MONITORING: {"monitoring", "metrics"} <= {*told.existing},
         ACCELERATORS: not plugins and not any(pool.simulated for pool in told.pools),

@@ -1,9 +1,12 @@
-"""Volumes on the nodes' own disks, for clusters whose contract names no other storage."""
+"""Storage classes, and the provisioner of those whose volumes are folders of nodes."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
+from pulumi_kubernetes import storage
+from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import (
     ConfigMap,
     ConfigMapVolumeSourceArgs,
@@ -11,17 +14,18 @@ from pulumi_kubernetes.core.v1 import (
     EnvVarArgs,
     EnvVarSourceArgs,
     ObjectFieldSelectorArgs,
+    TopologySelectorLabelRequirementArgs,
+    TopologySelectorTermArgs,
     VolumeArgs,
     VolumeMountArgs,
 )
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
-from pulumi_kubernetes.storage.v1 import StorageClass
 
 from infra.contract import Contract
 from infra.platform import access, known, pods, policies, spaces
+from infra.storage import OWN, StorageClass
 
-# Root's alone on a node; inside it each volume is its pod's.
-FOLDER = "/var/lib/modelyard/volumes"
+PROVISIONER = "modelyard.dev/local-path"
 HELPER = "local-path-helper"
 
 _SETUP = """#!/bin/sh
@@ -43,24 +47,59 @@ class StorageArgs:
 
 
 class Storage(pulumi.ComponentResource):
-    """local-path-provisioner and its StorageClass. It bounds no volume's size: the disk does."""
+    """Every class of the contract, and local-path-provisioner where one has a folder."""
 
     storage_class: pulumi.Output[str]
-    """The class for every volume of the platform: this component's own, or the contract's."""
+    """The class for every volume of the platform: one of these, or the cluster's own."""
 
     def __init__(
         self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("modelyard:platform:Storage", name, None, opts)
-        own = args.contract.storage_class == spaces.OWN_STORAGE
+        folders = any(one.folder for one in args.contract.classes)
+        needs = [self._provisioner(name, args)] if folders else []
+        made = [
+            self._class(
+                name, args.contract, one, first=not index, needs=needs if one.folder else []
+            )
+            for index, one in enumerate(args.contract.classes)
+        ]
         self.storage_class = (
-            self._install(name, args)
-            if own
-            else pulumi.Output.from_input(args.contract.storage_class)
+            made[0].metadata.name if made else pulumi.Output.from_input(args.contract.storage_class)
         )
         self.register_outputs({"storage_class": self.storage_class})
 
-    def _install(self, name: str, args: StorageArgs) -> pulumi.Output[str]:
+    def _class(
+        self,
+        name: str,
+        contract: Contract,
+        told: StorageClass,
+        *,
+        first: bool,
+        needs: list[Deployment],
+    ) -> storage.v1.StorageClass:
+        annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if first else {}
+        # Without it the kubelet makes a folder that is missing, on whichever disk is there.
+        if told.folder and told.folder != OWN.folder:
+            annotations["defaultVolumeType"] = "local"
+        return storage.v1.StorageClass(
+            f"{name}-class-{told.name}",
+            metadata=ObjectMetaArgs(
+                name=told.name,
+                labels=pods.labels(contract, spaces.PROVISIONER),
+                annotations=annotations,
+            ),
+            provisioner=told.provisioner or PROVISIONER,
+            parameters=told.parameters or None,
+            allow_volume_expansion=told.expandable or None,
+            allowed_topologies=_nodes_of(told.pools) if told.pools else None,
+            # The scheduler chooses the node first; the volume is made there.
+            volume_binding_mode="WaitForFirstConsumer",
+            reclaim_policy="Retain" if told.retain else "Delete",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needs, aliases=_former(name, told)),
+        )
+
+    def _provisioner(self, name: str, args: StorageArgs) -> Deployment:
         contract, component = args.contract, spaces.PROVISIONER
         options = pulumi.ResourceOptions(parent=self)
         account = access.account(name, contract, component, args.namespace, self)
@@ -99,11 +138,12 @@ class Storage(pulumi.ComponentResource):
             ),
         ]
         image = known.image(contract, "modelyard/shell")
+        folders = _settings(contract.classes)
         settings = ConfigMap(
             f"{name}-settings",
             metadata=pods.meta(contract, component, args.namespace, "local-path-config"),
             data={
-                "config.json": _settings(),
+                "config.json": folders,
                 "setup": _SETUP,
                 "teardown": _TEARDOWN,
                 "helperPod.yaml": pulumi.Output.from_input(image).apply(_helper_pod),
@@ -118,7 +158,7 @@ class Storage(pulumi.ComponentResource):
             self,
             speaks=[policies.api_server(contract), policies.name_service()],
         )
-        deployment = pods.deployment(
+        return pods.deployment(
             name,
             pods.Workload(
                 contract=contract,
@@ -127,6 +167,7 @@ class Storage(pulumi.ComponentResource):
                 account=account,
                 calls_api=True,
                 recreate=True,  # it elects no leader: two at once would make each volume twice
+                annotations={"modelyard.dev/configuration": pods.digest({"config.json": folders})},
                 containers=[_container(contract, image, helper.metadata.name)],
                 volumes=[
                     VolumeArgs(
@@ -138,20 +179,16 @@ class Storage(pulumi.ComponentResource):
             self,
             needs=bindings,
         )
-        storage = StorageClass(
-            f"{name}-class",
-            metadata=ObjectMetaArgs(
-                name=spaces.OWN_STORAGE,
-                labels=pods.labels(contract, component),
-                annotations={"storageclass.kubernetes.io/is-default-class": "true"},
-            ),
-            provisioner="modelyard.dev/local-path",
-            # The scheduler chooses the node first; the volume is made there.
-            volume_binding_mode="WaitForFirstConsumer",
-            reclaim_policy="Delete",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[deployment]),
-        )
-        return storage.metadata.name
+
+
+def _nodes_of(pools: Sequence[str]) -> list[TopologySelectorTermArgs]:
+    expression = TopologySelectorLabelRequirementArgs(key="modelyard.dev/pool", values=[*pools])
+    return [TopologySelectorTermArgs(match_label_expressions=[expression])]
+
+
+def _former(name: str, told: StorageClass) -> list[pulumi.Alias]:
+    """The name under which older states know the one class that there was."""
+    return [pulumi.Alias(name=f"{name}-class")] if told.name == OWN.name else []
 
 
 def _container(
@@ -165,7 +202,7 @@ def _container(
             "start",
             "--config=/etc/config/config.json",
             "--helper-pod-file=/etc/config/helperPod.yaml",
-            "--provisioner-name=modelyard.dev/local-path",
+            f"--provisioner-name={PROVISIONER}",
             pulumi.Output.concat("--helper-image=", image),
             pulumi.Output.concat("--service-account-name=", helper),
         ],
@@ -187,11 +224,14 @@ def _container(
     )
 
 
-def _settings() -> str:
+def _settings(classes: Sequence[StorageClass]) -> str:
     return json.dumps(
-        {"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [FOLDER]}]},
-        indent=1,
+        {"storageClassConfigs": {one.name: _place(one) for one in classes if one.folder}}, indent=1
     )
+
+
+def _place(told: StorageClass) -> dict[str, object]:
+    return {"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [told.folder]}]}
 
 
 def _helper_pod(image: str) -> str:

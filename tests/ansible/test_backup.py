@@ -156,10 +156,10 @@ def test_authorities_are_kept_and_what_they_sign_for_a_host_is_made_anew() -> No
 
 
 def test_folders_of_volumes_are_those_of_the_platforms_own_provisioner_on_that_node() -> None:
-    def volume(node: str, path: str, **annotations: str) -> object:
+    def volume(node: str, path: str, kind: str = "hostPath", **annotations: str) -> object:
         terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "values": [node]}]}]
         spec = {
-            "hostPath": {"path": path},
+            kind: {"path": path},
             "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
         }
         return {"metadata": {"name": path, "annotations": annotations}, "spec": spec}
@@ -170,9 +170,12 @@ def test_folders_of_volumes_are_those_of_the_platforms_own_provisioner_on_that_n
             "items": [
                 volume("cpu-1", "/volumes/a", **ours),
                 volume("cpu-2", "/volumes/b", **ours),
+                volume("cpu-1", "/nvme/c", "local", **ours),
                 volume("cpu-1", "/srv/of-a-team"),
             ]
         }
     )
 
-    assert _plugin("filter/cluster.py").volume_folders(listed, "cpu-1") == ["/volumes/a"]
+    found = _plugin("filter/cluster.py").volume_folders(listed, "cpu-1")
+
+    assert found == ["/nvme/c", "/volumes/a"]

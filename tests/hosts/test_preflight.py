@@ -142,6 +142,12 @@ def test_a_full_disk_is_refused(ground: Ground) -> None:
     assert refused["value"] == "0 GiB free"
 
 
+def test_a_machine_without_the_folder_of_a_storage_class_is_refused(ground: Ground) -> None:
+    refused = _refused(ground, "storage", kubernetes_volume_folders=["/srv/late", "/srv/nvme"])
+
+    assert refused["value"] == "/srv/late"
+
+
 def test_a_wrong_clock_is_refused(ground: Ground) -> None:
     behind = "import time\nright = time.time\ntime.time = lambda: right() - 90\n"
     interpreter = f'#!/bin/sh\nPYTHONPATH={LATE} exec /usr/bin/python3 "$@"\n'

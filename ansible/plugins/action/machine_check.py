@@ -10,7 +10,8 @@ from infra.hosts.machine import Machine
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Takes ``disks``: paths whose file systems have to have room. Fails with a refusal."""
+    """Takes ``disks``: paths whose file systems have to have room, and ``folders``, which have to
+    be there. Fails with a refusal."""
 
     _supports_check_mode = True
 

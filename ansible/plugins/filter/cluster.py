@@ -1,11 +1,13 @@
 """What kubectl prints as JSON, in conditions: `TEXT | volumes_on(NODE)`, `TEXT | nodes_ready`,
-`TEXT | volume_folders(NODE)`."""
+`TEXT | volume_folders(NODE)`; and of an environment, `ENVIRONMENT | volume_disks(POOL, KIND)`."""
 
 import json
 from collections.abc import Callable
 from typing import Any
 
+from infra import storage
 from infra.hosts import nodes
+from infra.storage import StorageClass
 
 HOSTNAME = "kubernetes.io/hostname"
 MADE_BY = "pv.kubernetes.io/provisioned-by"
@@ -20,12 +22,19 @@ def volumes_on(listed: str, node: str) -> list[str]:
 def volume_folders(listed: str, node: str) -> list[str]:
     """Folders of a node that the platform's own provisioner made for volumes."""
     return sorted(
-        volume["spec"]["hostPath"]["path"]
+        volume["spec"][kind]["path"]
         for volume in json.loads(listed)["items"]
+        for kind in ("hostPath", "local")
         if volume["metadata"].get("annotations", {}).get(MADE_BY) == PROVISIONER
-        and "hostPath" in volume["spec"]
+        and kind in volume["spec"]
         and _only_on(volume, node)
     )
+
+
+def volume_disks(environment: dict[str, Any], pool: str, kind: str) -> list[str]:
+    """Folders of storage classes that a node of a pool has to have."""
+    classes = [StorageClass.model_validate(one) for one in environment["storage"]]
+    return storage.folders(classes, pool, kind)
 
 
 def _only_on(volume: dict[str, Any], node: str) -> bool:
@@ -61,5 +70,6 @@ class FilterModule:
         return {
             "nodes_ready": nodes_ready,
             "volume_folders": volume_folders,
+            "volume_disks": volume_disks,
             "volumes_on": volumes_on,
         }

@@ -19,9 +19,14 @@ options:
     description: Paths; the free space of their file systems is told, also where they would be made.
     type: list
     elements: path
+  folders:
+    description: Paths; told are those that are no folder.
+    type: list
+    elements: path
 """
 OPTIONS: dict[str, dict[str, Any]] = {
     "disks": {"type": "list", "elements": "path", "default": ["/"]},
+    "folders": {"type": "list", "elements": "path", "default": []},
 }
 GIB = 2**30
 PATIENCE_S = 10
@@ -37,6 +42,7 @@ def main() -> None:
         "user": pwd.getpwuid(os.geteuid()).pw_name,
         "becomes_root": os.geteuid() == 0 or _may_become_root(),
         "free_gib": {path: _free(path) for path in module.params["disks"]},
+        "absent": [path for path in module.params["folders"] if not os.path.isdir(path)],  # noqa: PTH112
         "time": time.time(),
     }
     module.exit_json(changed=False, machine=machine)

@@ -31,9 +31,10 @@ def test_a_sound_machine_is_not_refused() -> None:
         ({"system": "Alpine Linux v3.22", "family": "alpine"}, "system", "Alpine Linux v3.22"),
         ({"becomes_root": False}, "ansible_user", "ops"),
         ({"free_gib": {"/": 40.0, "/var/lib": 0.1}}, "disk /var/lib", "0.1 GiB free"),
+        ({"absent": ["/srv/nvme"]}, "storage", "/srv/nvme"),
         ({"clock_off": 90.0}, "clock", "90 s off"),
     ],
-    ids=["system", "sudo", "disk", "clock"],
+    ids=["system", "sudo", "disk", "storage", "clock"],
 )
 def test_what_would_stop_it_half_way_is_refused(
     found: dict[str, object], where: str, value: str
