@@ -92,11 +92,11 @@ def bare(client: docker.DockerClient, env: Environment, name: str, **more: Any) 
 
 
 def sleeper(node: str, metadata: dict[str, Any], image: str) -> dict[str, Any]:
-    """A pod on a node that sleeps for ten minutes; its container has the pod's name."""
+    """A pod on a node that sleeps longer than any test; its container has the pod's name."""
     container = {
         "name": metadata["name"],
         "image": image,
-        "command": ["sleep", "600"],
+        "command": ["sleep", "86400"],
         "resources": {
             "requests": {"cpu": "10m", "memory": "16Mi"},
             "limits": {"memory": "64Mi"},
