@@ -49,6 +49,9 @@ ORDER = (
     "hosts/test_driver_change.py",
     "hosts/test_gpu_cordon.py",
     "hosts/test_node_exporter.py",
+    "hosts/test_without_cluster.py",
+    "hosts/test_etcd.py",
+    "hosts/test_node_labels.py",
     "hosts/test_scale.py",
     "hosts/test_edge.py",
 )

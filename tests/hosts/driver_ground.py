@@ -15,7 +15,6 @@ from typing import Any
 
 from testinfra.host import Host
 
-from ci.pipeline import engine
 from tests.hosts import onprem, outcomes, packages
 from tests.hosts.gpus import THERE, Simulated
 from tests.infra.plugins import apiserver
@@ -166,7 +165,7 @@ def ground(folder: Path) -> Iterator[Ground]:
         made = Ground(folder=folder, server=server)
         for name in HOSTS:
             _furnish(made, machine, name)
-        _control_plane(server, env.name)
+        onprem.control_plane(env, server.kubeconfig)
         yield made
 
 
@@ -178,26 +177,6 @@ def _furnish(made: Ground, machine: Simulated, name: str) -> None:
     outcomes.said(host, "systemctl enable simulated-boot.service")
     made.server.create("/api/v1/nodes", {"metadata": {"name": name}})
     made.node(name)
-
-
-def _control_plane(server: ApiServer, owner: str) -> None:
-    """A container with kubectl and its rights, on this machine's loopback."""
-    sample = json.loads(_docker("inspect", onprem.container(HOSTS[0])))[0]
-    kubectl = apiserver.binary("kubernetes", "kubectl")
-    _docker(
-        *(
-            "run",
-            "--detach",
-            "--name",
-            onprem.container("control-1"),
-            "--label",
-            f"{engine.LABEL}={owner}",
-        ),
-        *("--network", "host", "--entrypoint", "sleep"),
-        *("--volume", f"{kubectl}:/usr/local/bin/kubectl:ro"),
-        *("--volume", f"{server.kubeconfig}:/etc/kubernetes/admin.conf:ro"),
-        *(sample["Config"]["Image"], "infinity"),
-    )
 
 
 def _docker(*words: str) -> str:

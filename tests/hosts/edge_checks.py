@@ -81,10 +81,10 @@ def service(host: Host, name: str, digest: str) -> None:
     assert ask(host, f"{URLS[name]}/readyz")[0] == 200
 
 
-def mirror(host: Host) -> None:
+def mirror(host: Host, folder: str = "/var/lib/modelyard-mirror") -> None:
     """Two units of one user over one folder, of which one may write."""
     for unit in ("modelyard-mirror.service", "modelyard-mirror-intake.service"):
         assert host.service(unit).is_running
         assert host.service(unit).is_enabled
     assert host.file("/etc/modelyard-mirror/tls.key").mode == 0o640
-    assert host.file("/var/lib/modelyard-mirror").user == "modelyard-mirror"
+    assert host.file(folder).user == "modelyard-mirror"

@@ -61,6 +61,15 @@ def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:
     return said
 
 
+def fails(check: Callable[..., None], *arguments: object) -> bool:
+    """Whether a check notices that nothing has run yet where it looks."""
+    try:
+        check(*arguments)
+    except (AssertionError, ValueError, RuntimeError):
+        return True
+    return False
+
+
 @contextmanager
 def bare(client: docker.DockerClient, env: Environment, name: str, **more: Any) -> Iterator[Host]:
     """A node container on which no role but node_container ever ran; ``more`` is docker's.

@@ -19,6 +19,7 @@ from infra import environment, places
 from infra.environment import Environment
 from tests.ansible import command
 from tests.ansible.command import ANSIBLE
+from tests.infra.plugins import apiserver
 
 
 def container(name: str) -> str:
@@ -77,3 +78,26 @@ def machines(
         finally:
             hosts.down(env, silent)
             engine.stop_if_ours()
+
+
+def control_plane(env: Environment, kubeconfig: Path) -> None:
+    """A container with kubectl and an API server's kubeconfig, on this machine's loopback.
+
+    It stands for control-1, is made like a machine that is there, and goes with the machines.
+    """
+    label = f"{engine.LABEL}={env.name}"
+    sample = _docker("ps", "--quiet", "--latest", "--filter", f"label={label}").strip()
+    kubectl = apiserver.binary("kubernetes", "kubectl")
+    _docker(
+        *("run", "--detach", "--name", container("control-1"), "--label", label),
+        *("--network", "host", "--entrypoint", "sleep"),
+        *("--volume", f"{kubectl}:/usr/local/bin/kubectl:ro"),
+        *("--volume", f"{kubeconfig}:/etc/kubernetes/admin.conf:ro"),
+        *(_docker("inspect", "--format", "{{.Config.Image}}", sample).strip(), "infinity"),
+    )
+
+
+def _docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

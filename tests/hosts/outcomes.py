@@ -15,6 +15,7 @@ from infra import places
 from infra.environment import Environment
 
 Check = Callable[[Host, Environment, str], None]
+CERTS = "/etc/containerd/certs.d"
 
 
 def said(host: Host, command: str) -> str:
@@ -39,7 +40,7 @@ def kind(env: Environment, node: str) -> str:
     return next(pools[one.pool] for one in env.nodes() if one.name == node)
 
 
-def containerd(host: Host, env: Environment, node: str) -> None:
+def containerd(host: Host, env: Environment, node: str, registries: str = CERTS) -> None:
     """Version 2 runs from Debian's unit, and pods' cgroups are systemd's."""
     version = manifest.load().family["containerd"].version
     assert f"v{version}" in said(host, "/usr/local/bin/ctr version").split("Server:")[1]
@@ -52,7 +53,7 @@ def containerd(host: Host, env: Environment, node: str) -> None:
     settings = said(host, "/usr/local/bin/containerd config dump")
     assert "SystemdCgroup = true" in settings
     assert "bin_dirs = ['/usr/lib/cni']" in settings
-    assert "config_path = '/etc/containerd/certs.d'" in settings
+    assert f"config_path = '{registries}'" in settings
     assert "sandbox = 'registry.k8s.io/pause:" in settings
 
 
@@ -85,7 +86,7 @@ def kubernetes(host: Host, env: Environment, node: str) -> None:
 
 def registry_trust(host: Host, env: Environment, node: str) -> None:
     """containerd asks the environment's registry, and believes the environment's CA only."""
-    folder = "/etc/containerd/certs.d/registry.modelyard.internal"
+    folder = f"{CERTS}/registry.modelyard.internal"
     address = f"{env.nodes()[0].address}:{env.node_ports.registry}"
     hosts = configured(host, f"{folder}/hosts.toml")
     assert f'server = "https://{address}"' in hosts
@@ -166,6 +167,14 @@ def etcd_tools(host: Host) -> None:
         assert f"{tool} version: {version}" in said(host, f"/usr/local/bin/{tool} version")
 
 
+def cilium(host: Host, port: int = 8472) -> None:
+    """Of a node on Cilium: its agent wrote the network and made the tunnel, and no bridge is."""
+    assert host.file("/etc/cni/net.d/05-cilium.conflist").exists
+    assert not host.file("/etc/cni/net.d/10-modelyard.conflist").exists
+    assert not host.interface("cni0").exists
+    assert f"dstport {port} " in said(host, "ip -details link show cilium_vxlan")
+
+
 CHECKS: dict[str, Check] = {
     "containerd": containerd,
     "kubernetes": kubernetes,
@@ -189,6 +198,23 @@ def labels(kubectl: Any, env: Environment, node: str) -> tuple[dict[str, str], l
         for one in document["spec"].get("taints", [])
     ]
     return found, taints
+
+
+TAINTS = {
+    "control": ["node-role.kubernetes.io/control-plane=:NoSchedule"],
+    "cpu": [],
+    "gpu": ["nvidia.com/gpu=present:NoSchedule"],
+}
+
+
+def labelled(kubectl: Any, env: Environment, node: str) -> None:
+    """A node says its pool and kind; a GPU's looks like a real one, and keeps others away."""
+    found, taints = labels(kubectl, env, node)
+    pool = next(one.pool for one in env.nodes() if one.name == node)
+    wanted = {"modelyard.dev/pool": pool, "modelyard.dev/kind": kind(env, node)}
+    assert {key: found.get(key) for key in wanted} == wanted
+    assert (found.get("nvidia.com/gpu.present") == "true") is (kind(env, node) == "gpu")
+    assert taints == TAINTS[kind(env, node)]
 
 
 def ssh_folder(env: Environment) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def package(folder: Path, name: str, version: str, files: dict[str, str]) -> Path:
     """A package with these files; one that begins with #! may be run."""
-    tree = folder / f"{name}-tree"
+    tree = folder / f"{name}-{version}-tree"
     for path, content in files.items():
         file = tree / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,12 @@
-"""MIG, the container toolkit and the health of GPUs; GPU and driver of the machine are simulated.
+"""MIG, the container toolkit and the health of GPUs, with defaults and with other inputs.
 
-nvidia-smi, nvidia-ctk and kubectl are simulated programs; systemd, apt, the units and all that the
-roles write are real.
+GPU and driver of the machines are simulated.
+
+nvidia-smi, nvidia-ctk and kubectl are simulated programs, too; systemd, apt, the units and all that
+the roles write are real.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,53 +18,19 @@ import pytest
 from testinfra.host import Host
 
 from infra.environment import Environment
-from tests.hosts import gpus, machines, outcomes, packages
+from tests.hosts import gpu_programs, gpus, machines, outcomes
+from tests.hosts.gpu_checks import CHECKS
+from tests.hosts.gpu_programs import SMI, STATE
 from tests.hosts.gpus import THERE, Simulated
 
 pytestmark = pytest.mark.scenarios
 ROLES = ["package_sources", "nvidia_mig", "nvidia_container_toolkit", "gpu_health"]
-SMI = f"{THERE}/nvidia-smi"
-STATE = "/var/lib/simulated"
 NODE = {"metadata": {"name": "gpu-1"}, "spec": {"unschedulable": True}}
 POD = {
     "metadata": {"name": "chat", "namespace": "models"},
     "spec": {"nodeName": "gpu-1"},
     "status": {"phase": "Running"},
 }
-# Keeps in files whether MIG is on and which parts there are, and refuses as the driver does.
-SIMULATED_SMI = f"""#!/bin/sh
-# Simulated: one A100.
-mkdir -p {STATE}; cd {STATE}; touch parts
-case "$*" in
-*query-gpu=index,mig*) echo "0, $(cat mode 2>/dev/null || echo Disabled)" ;;
-*query-gpu=pci*) echo "00000000:3B:00.0, $(cat errors 2>/dev/null || echo 0), No" ;;
-*query-remapped*) echo "00000000:3B:00.0, No, No" ;;
--L) echo "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-simulated)"
-    while read -r part; do echo "  MIG $part     Device  0: (UUID: MIG-simulated)"; done < parts ;;
-"-i 0 -mig 1") echo Enabled > mode ;;
-"-i 0 -mig 0") [ ! -s parts ] || exit 19; echo Disabled > mode ;;
-*-dci|*-dgi) : > parts ;;
-"mig -i 0 -cgi "*) [ "$(cat mode)" = Enabled ] || exit 3; echo "$5" | tr , '\\n' > parts ;;
-*) exit 2 ;;
-esac
-"""
-CTK = """#!/bin/sh
-# Simulated.
-file=/etc/nvidia-container-runtime/config.toml
-case "$*" in
-config) cat $file ;;
-"config --in-place --set nvidia-container-runtime.mode=cdi")
-    sed -i 's/mode = .*/mode = "cdi"/' $file ;;
-"cdi list") echo nvidia.com/gpu=all ;;
-"cdi generate") echo generated >> /var/lib/simulated-cdi ;;
-*) exit 2 ;;
-esac
-"""
-REFRESH = (
-    "[Service]\nType=oneshot\nExecCondition=/bin/false\nRemainAfterExit=yes\n"
-    "ExecStart=/usr/bin/nvidia-ctk cdi generate\n[Install]\nWantedBy=multi-user.target\n"
-)
-WATCH = "[Path]\nPathChanged=/usr/bin/nvidia-ctk\n[Install]\nWantedBy=multi-user.target\n"
 FALLEN = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus."
 
 
@@ -75,61 +44,55 @@ class Machine:
     folder: Path
     inputs: dict[str, Any]
     said: list[str]
+    failed: set[str]
+    """Roles whose check failed before anything ran."""
 
     def play(self, *roles: str, **more: Any) -> tuple[int, str]:
         """Run some of the roles with other inputs."""
         return gpus.play(self.folder, self.name, list(roles), self.inputs | more)
 
 
-def toolkit(folder: Path) -> None:
-    """A signed archive with a simulated toolkit in it."""
-    units = "lib/systemd/system/nvidia-cdi-refresh"
-    files = {
-        "usr/bin/nvidia-ctk": CTK,
-        "etc/nvidia-container-runtime/config.toml": '[nvidia-container-runtime]\nmode = "auto"\n',
-        f"{units}.service": REFRESH,
-        f"{units}.path": WATCH,
-    }
-    folder.mkdir()
-    made = packages.package(folder, "nvidia-container-toolkit", "1.19.0-1~simulated", files)
-    packages.archive(folder, folder.parent / "archive.asc", made)
-
-
-def check(host: Host) -> None:
-    """What the roles promise."""
-    assert outcomes.said(host, f"{SMI} -L").count("MIG 3g.20gb") == 2
-    assert host.service("modelyard-mig.service").is_enabled
-    assert 'mode = "cdi"' in outcomes.said(host, "nvidia-ctk config")
-    assert host.service("nvidia-cdi-refresh.path").is_running
-    assert "nvidia-cdi-refresh.service" in outcomes.said(
-        host, "systemctl list-unit-files --state=enabled"
-    )
-    assert host.service("modelyard-gpu-health.timer").is_running
-    assert host.service("modelyard-gpu-health.timer").is_enabled
-    outcomes.said(host, "modelyard-gpu-health --look")
-    policy = outcomes.said(host, "apt-cache policy nvidia-container-toolkit")
-    assert "Installed: 1.19.0-1~simulated" in policy
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "default": {"nvidia_mig_profile": "3g.20gb", "gpu_health_metrics": STATE},
+    "alternative": {
+        "nvidia_mig_profile": "",
+        "nvidia_container_toolkit_version": "1.18.1",
+        "gpu_health_interval": 20,
+        "gpu_health_uncorrected": 5,
+        "gpu_health_metrics": "/srv/series",
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def machine(
+def machines_of(
     env: Environment, engine_client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Machine]]:
+    """A machine of each scenario, after a rehearsal and two runs."""
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Machine] = {}
+        for scenario in SCENARIOS:
+            folder = tmp_path_factory.mktemp(scenario)
+            found[scenario] = stack.enter_context(_made(env, engine_client, folder, scenario))
+        yield found
+
+
+@contextlib.contextmanager
+def _made(
+    env: Environment, client: docker.DockerClient, folder: Path, scenario: str
 ) -> Iterator[Machine]:
-    folder = tmp_path_factory.mktemp("node")
     simulated = Simulated(folder=folder / "machine")
     simulated.gpu()
     simulated.runs("535.309.01")
-    simulated.write("nvidia-smi", SIMULATED_SMI)
+    simulated.write("nvidia-smi", gpu_programs.NVIDIA_SMI)
     simulated.write("kubectl", gpus.kubectl(NODE))
-    toolkit(simulated.folder / "archive")
+    gpu_programs.toolkit(simulated.folder / "archive")
     source = {"name": "simulated", "uris": [f"file:{THERE}/archive"], "suites": ["./"]}
-    inputs = {
+    inputs = SCENARIOS[scenario] | {
         "package_sources_list": [source | {"key": str(simulated.folder / "archive.asc")}],
-        "nvidia_mig_profile": "3g.20gb",
         "nvidia_mig_kubernetes": "1.36.3",
         "nvidia_mig_control_plane": "gpu-1",
         "gpu_health_node": "",
-        "gpu_health_metrics": STATE,
         "__nvidia_mig_root": THERE,
         "__nvidia_mig_smi": SMI,
         "__nvidia_container_toolkit_root": THERE,
@@ -137,28 +100,62 @@ def machine(
         "__gpu_health_smi": SMI,
         "__gpu_health_journal": ["journalctl", "--identifier=simulated-kernel"],
     }
-    name = "modelyard-test-gpu-node"
-    with machines.bare(engine_client, env, name, volumes=gpus.mounts(simulated)) as host:
-        outcomes.said(host, f"mkdir -p {STATE}; ln -s {THERE}/kubectl /usr/local/bin/kubectl")
+    name = f"modelyard-test-gpu-{scenario}"
+    with machines.bare(client, env, name, volumes=gpus.mounts(simulated)) as host:
+        outcomes.said(host, f"mkdir -p {STATE} {inputs['gpu_health_metrics']}")
+        outcomes.said(host, f"ln -s {THERE}/kubectl /usr/local/bin/kubectl")
         # The archives that the machine had cannot be reached from here.
         outcomes.said(host, "rm /etc/apt/sources.list")
-        with pytest.raises(AssertionError):
-            check(host)  # it can fail: here nothing has run yet
+        failed = {role for role, check in CHECKS.items() if machines.fails(check, host, inputs)}
         runs = machines.thrice(partial(gpus.play, folder, name, ROLES, inputs))
         yield Machine(
-            name=name, host=host, simulated=simulated, folder=folder, inputs=inputs, said=runs
-        )
+            name=name, host=host, simulated=simulated, folder=folder, inputs=inputs, said=runs,
+            failed=failed,
+        )  # fmt: skip
 
 
-def test_a_machine_has_its_parts_its_devices_and_its_check(machine: Machine) -> None:
-    check(machine.host)
+@pytest.fixture
+def machine(machines_of: dict[str, Machine]) -> Machine:
+    """The one of the default scenario."""
+    return machines_of["default"]
 
 
-def test_a_second_run_over_a_gpu_machine_changes_nothing(machine: Machine) -> None:
-    rehearsed, first, second = machine.said
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("role", CHECKS)
+def test_the_check_of_a_role_failed_before_it_ran(
+    machines_of: dict[str, Machine], role: str, scenario: str
+) -> None:
+    assert role in machines_of[scenario].failed
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("role", CHECKS)
+def test_a_machine_is_as_its_role_promises(
+    machines_of: dict[str, Machine], role: str, scenario: str
+) -> None:
+    CHECKS[role](machines_of[scenario].host, machines_of[scenario].inputs)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_second_run_over_a_gpu_machine_changes_nothing(
+    machines_of: dict[str, Machine], scenario: str
+) -> None:
+    rehearsed, first, second = machines_of[scenario].said
     assert "changed=0 " not in rehearsed
     assert "changed=0 " not in first
     assert "changed=0 " in second
+
+
+def test_as_many_memory_errors_are_borne_as_were_allowed(machines_of: dict[str, Machine]) -> None:
+    host = machines_of["alternative"].host
+    looks = {}
+    for count in (5, 6):
+        outcomes.said(host, f"echo {count} > {STATE}/errors")
+        looks[count] = outcomes.said(host, "modelyard-gpu-health --look")
+    outcomes.said(host, f"rm {STATE}/errors")
+
+    assert looks[5] == ""
+    assert looks[6].startswith("fault: 0000:3b:00: 6 uncorrected memory errors")
 
 
 def test_gpus_are_divided_again_at_boot(machine: Machine) -> None:

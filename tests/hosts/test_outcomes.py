@@ -13,7 +13,6 @@ from tests.hosts.conftest import Kubectl
 
 pytestmark = pytest.mark.hosts
 NODES = ("control-1", "cpu-1", "gpu-1")
-TAINT = "nvidia.com/gpu=present:NoSchedule"
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -32,6 +31,21 @@ def test_the_check_of_a_role_fails_on_a_host_where_it_never_ran(
         outcomes.CHECKS[role](bare, env, "gpu-1")
 
 
+def test_the_check_of_a_control_plane_fails_on_a_host_that_is_none(
+    env: Environment, bare: Host
+) -> None:
+    with pytest.raises(AssertionError):
+        outcomes.joined(bare, env, "control-1")
+
+
+def test_the_check_of_cilium_fails_on_a_host_that_has_another_network(
+    reach: Callable[[str], Host], bare: Host
+) -> None:
+    for host in (bare, reach("gpu-1")):
+        with pytest.raises(AssertionError):
+            outcomes.cilium(host)
+
+
 def test_the_control_plane_has_the_tools_of_its_etcd(
     reach: Callable[[str], Host], bare: Host
 ) -> None:
@@ -40,31 +54,11 @@ def test_the_control_plane_has_the_tools_of_its_etcd(
         outcomes.etcd_tools(bare)
 
 
-def test_a_cpu_node_is_labelled_with_its_pool_and_has_no_taint(
-    env: Environment, kubectl: Kubectl
+@pytest.mark.parametrize("node", NODES)
+def test_a_node_has_the_labels_and_taints_of_its_kind(
+    env: Environment, kubectl: Kubectl, node: str
 ) -> None:
-    labels, taints = outcomes.labels(kubectl, env, "cpu-1")
-
-    assert labels == {"modelyard.dev/pool": "cpu", "modelyard.dev/kind": "cpu"}
-    assert taints == []
-
-
-def test_a_gpu_node_has_the_labels_and_the_taint_of_a_real_one(
-    env: Environment, kubectl: Kubectl
-) -> None:
-    labels, taints = outcomes.labels(kubectl, env, "gpu-1")
-
-    assert labels["modelyard.dev/pool"] == "gpu"
-    assert labels["modelyard.dev/kind"] == "gpu"
-    assert labels["nvidia.com/gpu.present"] == "true"
-    assert taints == [TAINT]
-
-
-def test_the_control_plane_keeps_models_away(env: Environment, kubectl: Kubectl) -> None:
-    labels, taints = outcomes.labels(kubectl, env, "control-1")
-
-    assert labels["modelyard.dev/kind"] == "control"
-    assert taints == ["node-role.kubernetes.io/control-plane=:NoSchedule"]
+    outcomes.labelled(kubectl, env, node)
 
 
 def test_the_kubeconfig_is_the_users_alone_and_names_this_machine(env: Environment) -> None:

@@ -15,7 +15,7 @@ from ci.pipeline import hosts, node_probe, playbook
 from ci.report import silent
 from infra import contract
 from infra.environment import Environment
-from tests.hosts import machines
+from tests.hosts import machines, outcomes
 from tests.system.house import until
 
 pytestmark = pytest.mark.scenarios
@@ -23,6 +23,12 @@ NAMESPACE = "fenced"
 OPEN, CLOSED = 8080, 9090
 ASKERS = {"friend": "control-1", "stranger": "control-1", "neighbour": "cpu-1"}
 SERVER = f"python3 -m http.server {CLOSED} & exec python3 -m http.server {OPEN}"
+
+PREFIX, PORT = 25, 8473
+NARROW = (
+    "--extra-vars",
+    json.dumps({"cilium_node_prefix": PREFIX, "cilium_tunnel_port": PORT}),
+)
 
 Kubectl = Callable[..., str]
 
@@ -87,10 +93,7 @@ def test_every_node_is_ready_and_none_has_the_bridge(env: Environment, kubectl: 
     kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=300s")
 
     for node in env.nodes():
-        host: Host = testinfra.get_host(f"docker://{node_probe.container_name(env, node.name)}")
-        assert host.file("/etc/cni/net.d/05-cilium.conflist").exists
-        assert not host.file("/etc/cni/net.d/10-modelyard.conflist").exists
-        assert not host.interface("cni0").exists
+        outcomes.cilium(_host(env, node.name))
     assert contract.load(env).enforces_network_policy
 
 
@@ -151,6 +154,53 @@ def test_a_pod_finds_a_service_by_its_name(kubectl: Kubectl, server: str) -> Non
 def test_a_second_run_changes_nothing(env: Environment) -> None:
     assert playbook.run(env, "hosts", silent).changes == []
     assert hosts.agrees(env)
+
+
+@pytest.fixture(scope="module")
+def narrow(env: Environment) -> Environment:
+    """The environment anew, with other inputs of the role."""
+    hosts.down(env, silent)
+    hosts.up(env, hosts.archives(env, silent), silent, "hosts", *NARROW)
+    return env
+
+
+def test_nodes_get_smaller_subnets_and_another_port_where_it_is_asked_for(
+    narrow: Environment, kubectl: Kubectl
+) -> None:
+    kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=300s")
+
+    for node in narrow.nodes():
+        outcomes.cilium(_host(narrow, node.name), PORT)
+    found = json.loads(kubectl("get", "ciliumnodes", "--output=json"))["items"]
+    subnets = {subnet for one in found for subnet in one["spec"]["ipam"]["podCIDRs"]}
+    assert len(subnets) == len(narrow.nodes())
+    assert {subnet.split("/")[1] for subnet in subnets} == {str(PREFIX)}
+
+
+def test_pods_of_two_nodes_reach_each_other_through_that_port(
+    narrow: Environment, kubectl: Kubectl
+) -> None:
+    image = contract.load(narrow).images["modelyard/doorkeeper"].pinned
+    kubectl("create", "namespace", NAMESPACE)
+    served = machines.sleeper("cpu-1", _meta("server"), image)
+    served["spec"]["containers"][0]["command"] = ["sh", "-c", SERVER]
+    shell = contract.load(narrow).images["modelyard/shell"].pinned
+    for pod in (served, machines.sleeper("control-1", _meta("friend"), shell)):
+        kubectl("apply", "--filename=-", text=json.dumps(pod))
+    ready = ("--for=condition=Ready", "pods", "--all", "--timeout=300s")
+    kubectl("wait", f"--namespace={NAMESPACE}", *ready)
+    where = ("get", "pod", "server", "--output=jsonpath={.status.podIP}")
+    address = kubectl(*where, f"--namespace={NAMESPACE}")
+
+    until("the server answers", lambda: _reaches(kubectl, "friend", address, OPEN))
+
+
+def test_a_second_run_with_them_changes_nothing(narrow: Environment) -> None:
+    assert playbook.run(narrow, "hosts", silent, *NARROW).changes == []
+
+
+def _host(env: Environment, node: str) -> Host:
+    return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
 
 
 def _apply(kubectl: Kubectl, name: str, spec: dict[str, Any]) -> None:

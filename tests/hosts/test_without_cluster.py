@@ -1,0 +1,96 @@
+"""Roles that need no cluster, on two bare machines: defaults on one, other inputs on the other.
+
+What stands for an API server is simulated; containerd, haproxy, distribution and routes are real.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.hosts import onprem, without_cluster
+from tests.hosts.machines import fails, thrice
+from tests.hosts.without_cluster import ADDRESSES, CHECKS, ROLES
+
+pytestmark = pytest.mark.scenarios
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines:
+    """Two machines after a rehearsal and two runs, what those said, and which checks failed before.
+
+    ``failed`` holds roles and machines whose check failed when nothing had run there.
+    """
+
+    folder: Path
+    said: list[dict[str, str]]
+    failed: set[tuple[str, str]]
+
+    def play(self, *arguments: str) -> tuple[int, str]:
+        """Run the roles on both; exit code and all that they say."""
+        done = onprem.play(self.folder, self.folder / "roles.yml", *arguments)
+        return done.returncode, done.stdout + done.stderr
+
+
+def _by_host(said: str) -> dict[str, str]:
+    recap = said.split("PLAY RECAP")[1].splitlines()[1:]
+    return {line.split(" ")[0]: line for line in recap if line.strip()}
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    folder = tmp_path_factory.mktemp("roles")
+    play = {"name": "Configure", "hosts": "containers", "gather_facts": False, "become": True}
+    play["roles"] = [{"role": role} for role in ROLES]
+    (folder / "roles.yml").write_text(yaml.safe_dump([play]))
+    with onprem.machines(folder, without_cluster.inventory(), {"binaries": {}}):
+        failed = {
+            (role, name)
+            for role in ROLES
+            for name in ADDRESSES
+            if fails(CHECKS[role], onprem.host(name), name)
+        }
+        found = Machines(folder=folder, said=[], failed=failed)
+        without_cluster.answer(onprem.host("default"))
+        found.said.extend(_by_host(said) for said in thrice(found.play))
+        for name in ADDRESSES:
+            without_cluster.fill(name)
+        yield found
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("role", CHECKS)
+def test_a_machine_is_as_its_role_promises(machines: Machines, role: str, name: str) -> None:
+    CHECKS[role](onprem.host(name), name)
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("role", ROLES)
+def test_the_check_of_a_role_failed_before_it_ran(machines: Machines, role: str, name: str) -> None:
+    assert (role, name) in machines.failed
+
+
+def test_the_check_of_a_machine_fails_where_none_was_made(machines: Machines) -> None:
+    with pytest.raises(AssertionError, match=r"[Nn]o such"):
+        without_cluster.node_container(onprem.host("default"), "nobody")
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_rehearsal_names_changes_and_a_second_run_makes_none(
+    machines: Machines, name: str
+) -> None:
+    rehearsed, first, second = machines.said
+    assert "changed=0 " not in rehearsed[name]
+    assert "changed=0 " not in first[name]
+    assert "changed=0 " in second[name]
+
+
+def test_a_second_run_over_the_containers_changes_none(machines: Machines) -> None:
+    done = onprem.play(machines.folder, "containers")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name: "changed=0 " in line for name, line in _by_host(done.stdout).items()} == (
+        dict.fromkeys(ADDRESSES, True)
+    )
