@@ -190,7 +190,7 @@ def labels(kubectl: Any, env: Environment, node: str) -> tuple[dict[str, str], l
     document = kubectl("get", "node", node)
     found = {
         key: value
-        for key, value in document["metadata"]["labels"].items()
+        for key, value in document["metadata"].get("labels", {}).items()
         if key.startswith(("modelyard.dev/", "nvidia.com/"))
     }
     taints = [
