@@ -35,6 +35,10 @@ NODES = ("control-1", "cpu-1", "cpu-2")
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
+# The newer kubelet does not start there; the older one does.
+BREAKS = f'[Service]\\nExecStartPre=/bin/sh -c "! /usr/local/bin/kubelet --version | grep {NEW}"\\n'
+# After a run that stopped at cpu-1.
+STOPPED = {"control-1": AFTER, "cpu-1": (f"v{OLD}", False, True), "cpu-2": BEFORE}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,25 @@ def _upgrade(log: Path) -> "subprocess.Popen[bytes]":
         )
 
 
+def _break(worker: Host) -> None:
+    """Keep the newer kubelet from starting."""
+    words = (
+        f"mkdir -p $(dirname {BROKEN}) && printf '{BREAKS}' > {BROKEN} && systemctl daemon-reload"
+    )
+    outcomes.said(worker, words)
+
+
+def _back(kubernetes: Kubernetes, backup: Path) -> None:
+    """Restore the backup of the older version; all nodes run it, and the model answers."""
+    _name(OLD)
+    back = run(YARD, "restore", NAME, "--from", backup)
+    assert back.returncode == 0, told(back)
+    until("all run the older version", lambda: set(_nodes(kubernetes).values()) == {BEFORE})
+    up = run(YARD, "up", NAME)
+    assert up.returncode == 0, told(up)
+    assert "digits 1.0.0 answered" in up.stdout
+
+
 def test_the_older_version_comes_up_predicts_and_is_backed_up(
     house: House, kubernetes: Kubernetes, backup: Path
 ) -> None:
@@ -142,19 +165,11 @@ def test_nodes_change_one_by_one_and_no_request_is_lost(
         until("predictions come", lambda: load.good() > 20)
 
         # A worker that does not come back stops it.
-        outcomes.said(
-            worker,
-            f"mkdir -p $(dirname {BROKEN}) && printf '[Service]\\nExecStartPre=/bin/false\\n'"
-            f" > {BROKEN} && systemctl daemon-reload",
-        )
+        _break(worker)
         stopped = run(YARD, "upgrade", NAME)
         assert stopped.returncode == 1, told(stopped)
         assert "cpu-1 did not come back healthy" in stopped.stderr
-        assert _nodes(kubernetes) == {
-            "control-1": AFTER,
-            "cpu-1": ("v1.35", False, True),
-            "cpu-2": BEFORE,
-        }
+        assert _nodes(kubernetes) == STOPPED
 
         # Repaired, it goes on there; and is killed with the next worker.
         outcomes.said(worker, f"rm {BROKEN} && systemctl daemon-reload")
@@ -199,10 +214,17 @@ def test_the_older_version_is_refused_now_and_a_backup_leads_back_to_it(
     assert refused.returncode == 2, told(refused)
     assert "does not go back" in refused.stderr
 
-    back = run(YARD, "restore", NAME, "--from", backup)
+    _back(kubernetes, backup)
 
-    assert back.returncode == 0, told(back)
-    until("all run the older version", lambda: set(_nodes(kubernetes).values()) == {BEFORE})
-    up = run(YARD, "up", NAME)
-    assert up.returncode == 0, told(up)
-    assert "digits 1.0.0 answered" in up.stdout
+
+def test_a_backup_also_leads_back_from_an_upgrade_that_failed(
+    house: House, kubernetes: Kubernetes, worker: Host, backup: Path
+) -> None:
+    _name(NEW)
+    _break(worker)
+    failed = run(YARD, "upgrade", NAME)
+    assert failed.returncode == 1, told(failed)
+    assert _nodes(kubernetes) == STOPPED
+
+    # Nobody repairs the host: the older version runs on it as it did.
+    _back(kubernetes, backup)
