@@ -1,34 +1,18 @@
 """What playbooks of the whole cluster refuse, and what they read, without a cluster."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.ansible import command
-from tests.ansible.command import ANSIBLE
+from tests.ansible import example
 from tests.ansible.test_roles import _plugin
 
 
 def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
     """What a playbook says over the example `onprem`, whose hosts are this machine here."""
-    folder = tmp_path / "inventories" / "onprem"
-    folder.mkdir(parents=True)
-    facts = {"node_pod_subnet": "10.246.1.0/24", "node_pool": "control", "node_kind": "control"}
-    groups = {
-        "kubernetes": {"children": {"control_plane": None, "workers": None}},
-        "control_plane": {"hosts": {"control-1": {"node_address": "192.0.2.1", **facts}}},
-        "workers": {"hosts": {"cpu-1": {"node_address": "192.0.2.2", **facts}}},
-    }
-    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups, "vars": here}}))
-    done = command.run(
-        *("playbook", "--inventory", folder, "--extra-vars", "ansible_become=false", "--check"),
-        *(*arguments, ANSIBLE / "playbooks" / f"{playbook}.yml"),
-        XDG_STATE_HOME=tmp_path / "state",
-    )
+    groups = {"control_plane": example.hosts("control-1"), "workers": example.hosts("cpu-1")}
+    done = example.play(tmp_path, groups, playbook, "--check", *arguments)
     return done.returncode, " ".join(done.stdout.split()).replace("''", "'")
 
 

@@ -267,6 +267,27 @@ def test_hosts_are_repaired_by_whichever_control_plane_lives(
     ]
 
 
+def test_a_node_would_be_taken_away_by_whichever_control_plane_lives(
+    env: Environment, worker: Callable[..., str]
+) -> None:
+    given = ("--check", "--extra-vars", "scale_remove=cpu-2")
+
+    changes = playbook.run(env, "scale", silent, *given).changes
+
+    assert sorted(changes) == [
+        "control-2: Remove the route to them",
+        "control-3: Remove the route to them",
+        "cpu-1: Remove the route to them",
+        "cpu-2: Cordon and drain it",
+        "cpu-2: Delete the node",
+        "cpu-2: Remember whether pods were let in",
+        "cpu-2: Remove the marks of a node, and the key of Secrets that are gone",
+        "cpu-2: Stop what belongs to a node",
+        "cpu-2: Undo kubeadm's work",
+    ]
+    assert _ready(worker)["cpu-2"]
+
+
 def test_it_comes_back_as_the_same_member_and_then_nothing_changes(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:

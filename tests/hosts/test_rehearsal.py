@@ -1,4 +1,4 @@
-"""A rehearsal names what a run then changes: on machines that are bare, and on those that are done.
+"""A rehearsal names what a run then changes: of a cluster that is made, is done, and is taken off.
 
 On the environment `drill`, whose containers are made and left as they are.
 """
@@ -79,3 +79,20 @@ def test_a_rehearsal_on_bare_machines_names_exactly_what_the_run_then_changes(
 def test_a_rehearsal_on_machines_that_are_done_names_nothing(env: Environment) -> None:
     assert playbook.run(env, "hosts", silent, "--check", "--diff").changes == []
     assert playbook.run(env, "hosts", silent).changes == []
+
+
+def _reset(env: Environment, *arguments: str) -> list[str]:
+    """Changes of a reset, sorted: hosts do their part beside each other."""
+    given = ("--extra-vars", f"reset_environment={env.name}")
+    return sorted(playbook.run(env, "reset", silent, *given, *arguments).changes)
+
+
+def test_a_rehearsal_of_a_reset_names_exactly_what_it_then_takes_off(env: Environment) -> None:
+    named = _reset(env, "--check", "--diff")
+    assert {one.split(":")[0] for one in named} == {node.name for node in env.nodes()}
+    assert playbook.run(env, "hosts", silent, "--check").changes == []
+
+    assert _reset(env) == named
+
+    assert not (places.state(NAME) / "kubeconfig").exists()
+    assert _reset(env, "--check") == []

@@ -1,4 +1,4 @@
-"""A node is taken away within the budgets of what runs on it, and added again."""
+"""A node is taken away within the budgets of what runs on it, and added again, as rehearsed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,12 +17,20 @@ from tests.hosts.conftest import Kubectl
 
 pytestmark = pytest.mark.scenarios
 NAMESPACE = "scale-test"
-NODES = ("control-1", "cpu-1", "gpu-1")
+REHEARSAL = ("--check", "--diff")
 
 
-def _scale(env: Environment, *variables: str) -> list[str]:
-    extra = [part for one in variables for part in ("--extra-vars", one)]
-    return playbook.run(env, "scale", silent, *extra).changes
+def _scale(env: Environment, variable: str, *arguments: str) -> list[str]:
+    """Changes of a run that may lose volumes, sorted: hosts do their part beside each other."""
+    given = ("--extra-vars", variable, "--extra-vars", "scale_lose_volumes=true")
+    return sorted(playbook.run(env, "scale", silent, *given, *arguments).changes)
+
+
+def _closed(kubectl: Kubectl, node: str) -> tuple[bool, bool]:
+    """Whether no pod may come to a node, and whether it is marked as one that leaves."""
+    found = kubectl("get", "node", node)
+    annotations = found["metadata"].get("annotations", {})
+    return found["spec"].get("unschedulable", False), "modelyard.dev/leaving" in annotations
 
 
 def _guarded(image: str) -> list[dict[str, Any]]:
@@ -64,40 +72,49 @@ def guarded(env: Environment, kubectl: Kubectl) -> Iterator[None]:
 def test_a_node_whose_volumes_would_be_lost_is_not_taken_away(
     env: Environment, kubectl: Kubectl
 ) -> None:
-    before = kubectl("get", "node", "cpu-1")["spec"].get("unschedulable")
-
     with pytest.raises(Refusal, match="lie on its disks"):
-        _scale(env, "scale_remove=cpu-1")
+        playbook.run(env, "scale", silent, "--extra-vars", "scale_remove=cpu-1")
 
-    assert kubectl("get", "node", "cpu-1")["spec"].get("unschedulable") == before
+    assert _closed(kubectl, "cpu-1") == (False, False)
 
 
+@pytest.mark.parametrize("before", ["uncordon", "cordon"])
+@pytest.mark.usefixtures("guarded")
 def test_a_budget_keeps_a_node_and_the_node_stays_as_it_was(
-    env: Environment, kubectl: Kubectl, guarded: None
+    env: Environment, kubectl: Kubectl, before: str
 ) -> None:
-    with pytest.raises(playbook.PlaybookError, match="disruption budget"):
-        _scale(env, "scale_remove=gpu-1", "scale_patience=15", "scale_lose_volumes=true")
+    kubectl(before, "gpu-1", plain=True)
 
-    node = kubectl("get", "node", "gpu-1")
-    assert "unschedulable" not in node["spec"]
+    with pytest.raises(playbook.PlaybookError, match="disruption budget"):
+        _scale(env, "scale_remove=gpu-1", "--extra-vars", "scale_patience=15")
+
+    assert _closed(kubectl, "gpu-1") == (before == "cordon", False)
     copies = kubectl("get", "replicaset", "guarded", "--namespace", NAMESPACE)
     assert copies["status"]["readyReplicas"] == 1
+    kubectl("uncordon", "gpu-1", plain=True)
 
 
-def test_a_node_goes_and_comes_back_and_a_second_run_changes_nothing(
+def test_a_node_goes_and_comes_back_each_as_rehearsed_and_a_second_run_changes_nothing(
     env: Environment, kubectl: Kubectl, reach: Callable[[str], Host]
 ) -> None:
-    _scale(env, "scale_remove=gpu-1", "scale_lose_volumes=true")
+    gpu = reach("gpu-1")
+    named = _scale(env, "scale_remove=gpu-1", *REHEARSAL)
+    assert _closed(kubectl, "gpu-1") == (False, False)
+    assert gpu.service("kubelet.service").is_running
+
+    assert _scale(env, "scale_remove=gpu-1") == named
 
     names = {item["metadata"]["name"] for item in kubectl("get", "nodes")["items"]}
     assert names == {"control-1", "cpu-1"}
-    gpu = reach("gpu-1")
     assert not gpu.service("kubelet.service").is_running
     assert not gpu.file("/etc/kubernetes/kubelet.conf").exists
     assert "10.245.2.0/24" not in outcomes.said(reach("cpu-1"), "ip -4 route")
     assert _scale(env, "scale_remove=gpu-1") == []
 
-    _scale(env, "scale_add=gpu-1")
+    named = _scale(env, "scale_add=gpu-1", *REHEARSAL)
+    assert len(kubectl("get", "nodes")["items"]) == 2
+
+    assert _scale(env, "scale_add=gpu-1") == named
 
     for role in ("joined", "kubelet_certificate", "pod_network"):
         outcomes.CHECKS[role](gpu, env, "gpu-1")
@@ -106,16 +123,4 @@ def test_a_node_goes_and_comes_back_and_a_second_run_changes_nothing(
     assert labels["modelyard.dev/pool"] == "gpu"
     assert taints == ["nvidia.com/gpu=present:NoSchedule"]
     assert _scale(env, "scale_add=gpu-1") == []
-    assert hosts.agrees(env)
-
-
-def test_a_rehearsal_of_a_reset_goes_to_the_end_and_changes_nothing(
-    env: Environment, kubectl: Kubectl
-) -> None:
-    changes = playbook.run(
-        env, "reset", silent, "--check", "--extra-vars", f"reset_environment={env.name}"
-    ).changes
-
-    assert {f"{node}: Stop what belongs to a node" for node in NODES} <= set(changes)
-    assert len(kubectl("get", "nodes")["items"]) == 3
     assert hosts.agrees(env)
