@@ -17,6 +17,7 @@ from ci.report import silent
 from tests.ansible import example
 from tests.infra.plugins import apiserver
 from tests.infra.plugins.apiserver import ApiServer
+from tests.system.house import until
 
 pytestmark = pytest.mark.scenarios
 NODE = "/api/v1/nodes/cpu-1"
@@ -113,6 +114,26 @@ def test_a_node_that_cannot_be_drained_is_as_somebody_left_it(
     assert ground.node() == (expected, None)
 
 
+@pytest.fixture
+def lost(ground: Ground) -> None:
+    """A pod on cpu-1 that is made again elsewhere, and whose end no kubelet tells."""
+    labels = {"app": "lost"}
+    container = {"name": "lost", "image": "simulated"}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 1}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    copies = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    pods = "/api/v1/namespaces/default/pods"
+    ground.server.create(
+        "/apis/apps/v1/namespaces/default/replicasets",
+        {"metadata": {"name": "lost"}, "spec": copies},
+    )
+    until("the pod is made", lambda: len(ground.server.get(pods)["items"]) == 1)
+    name = ground.server.get(pods)["items"][0]["metadata"]["name"]
+    binding = {"metadata": {"name": name}, "target": {"kind": "Node", "name": "cpu-1"}}
+    ground.server.create(f"{pods}/{name}/binding", binding)
+
+
+@pytest.mark.usefixtures("lost")
 def test_a_rehearsal_names_exactly_what_the_run_then_does(ground: Ground) -> None:
     before = ground.server.get(NODE)
 
