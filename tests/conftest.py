@@ -52,6 +52,7 @@ ORDER = (
     "hosts/test_without_cluster.py",
     "hosts/test_etcd.py",
     "hosts/test_node_labels.py",
+    "hosts/test_gone_host.py",
     "hosts/test_scale.py",
     "hosts/test_edge.py",
 )
