@@ -13,10 +13,10 @@ from tests.ansible.command import ANSIBLE
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 GONE = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 """A host that does not answer: nobody listens there."""
-Group = Mapping[str, object]
+Group = dict[str, dict[str, dict[str, object]]]
 
 
-def hosts(*names: str, **more: object) -> dict[str, object]:
+def hosts(*names: str, **more: object) -> Group:
     """Hosts of a group, each with ``more`` variables; by themselves they are this machine."""
     facts = {"node_pod_subnet": "10.246.1.0/24", "node_pool": "control", "node_kind": "control"}
     return {"hosts": {name: {"node_address": "192.0.2.1", **facts, **more} for name in names}}

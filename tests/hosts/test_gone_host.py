@@ -5,9 +5,8 @@ The API server and kubectl are real; the first control plane and the host that l
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -38,19 +37,21 @@ class Ground:
 
     folder: Path
     server: ApiServer
-    groups: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, example.Group]
 
     def remove(self, *arguments: str) -> tuple[int, Outcome]:
         """Take cpu-1 away; exit code, and what was done or would be."""
         given = {"scale_remove": "cpu-1", "node_kubectl": [str(self.folder / "kubectl")]}
         with (self.folder / "progress").open("w+") as lines:
             done = example.play(
-                *(self.folder, self.groups, "scale", "--extra-vars", json.dumps(given), *arguments),
+                self.folder,
+                self.groups,
+                "scale",
+                *("--extra-vars", json.dumps(given), *arguments),
                 descriptors=[lines.fileno()],
                 ANSIBLE_CALLBACKS_ENABLED="progress",
                 MODELYARD_PROGRESS_FD=lines.fileno(),
             )
-            (self.folder / "said").write_text(done.stdout)
             lines.seek(0)
             return done.returncode, playbook.follow(lines, silent)
 
@@ -64,13 +65,9 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("scale")
-    controls = {
-        name: one
-        for part in (example.hosts("control-1", **example.GONE), example.hosts("control-2"))
-        for name, one in part["hosts"].items()
-    }
+    gone, alive = example.hosts("control-1", **example.GONE), example.hosts("control-2")
     groups = {
-        "control_plane": {"hosts": controls},
+        "control_plane": {"hosts": gone["hosts"] | alive["hosts"]},
         "workers": example.hosts("cpu-1", **example.GONE),
     }
     with apiserver.running(folder) as server:
