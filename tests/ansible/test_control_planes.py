@@ -19,6 +19,7 @@ WANTED = (
     "control_plane_kubeconfig_server",
     "control_plane_leader",
     "control_planes_balanced",
+    "kubernetes_volume_folders",
     "node_container_ports",
     "registry_trust_endpoint",
     "worker_endpoint",
@@ -212,6 +213,14 @@ def test_with_several_every_node_asks_its_own_balancer_and_one_publishes(tmp_pat
         ]
     publishing = [node for node, one in told.items() if one["node_container_ports"]]
     assert publishing == ["control-1"]
+
+
+def test_a_node_has_the_folders_of_its_pools_storage_classes(tmp_path: Path) -> None:
+    told = _told(tmp_path, "test")
+
+    folders = {node: one["kubernetes_volume_folders"] for node, one in told.items()}
+    # The platform's own is made where it is not there.
+    assert folders == {"control-1": [], "cpu-1": [], "gpu-1": ["/var/lib/modelyard/scratch"]}
 
 
 def test_an_even_number_of_control_planes_is_refused(tmp_path: Path) -> None:

@@ -33,8 +33,15 @@ def volume_folders(listed: str, node: str) -> list[str]:
 
 def volume_disks(environment: dict[str, Any], pool: str, kind: str) -> list[str]:
     """Folders of storage classes that a node of a pool has to have."""
-    classes = [StorageClass.model_validate(one) for one in environment["storage"]]
+    classes = [StorageClass.model_validate(_plain(one)) for one in environment["storage"]]
     return storage.folders(classes, pool, kind)
+
+
+def _plain(value: Any) -> Any:
+    """Ansible's lists resolve what is in them when Python asks; Pydantic looks past that."""
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in value}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _only_on(volume: dict[str, Any], node: str) -> bool:
