@@ -1,5 +1,6 @@
 """What kubectl prints as JSON, in conditions: `TEXT | volumes_on(NODE)`, `TEXT | nodes_ready`,
-`TEXT | volume_folders(NODE)`; and of an environment, `ENVIRONMENT | volume_disks(POOL, KIND)`."""
+`TEXT | volume_folders(NODE)`; and an environment's storage classes as JSON, in one:
+`TEXT | volume_disks(POOL, KIND)`."""
 
 import json
 from collections.abc import Callable
@@ -31,17 +32,10 @@ def volume_folders(listed: str, node: str) -> list[str]:
     )
 
 
-def volume_disks(environment: dict[str, Any], pool: str, kind: str) -> list[str]:
+def volume_disks(classes: str, pool: str, kind: str) -> list[str]:
     """Folders of storage classes that a node of a pool has to have."""
-    classes = [StorageClass.model_validate(_plain(one)) for one in environment["storage"]]
-    return storage.folders(classes, pool, kind)
-
-
-def _plain(value: Any) -> Any:
-    """Ansible's lists resolve what is in them when Python asks; Pydantic looks past that."""
-    if isinstance(value, dict):
-        return {key: _plain(value[key]) for key in value}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+    told = [StorageClass.model_validate(one) for one in json.loads(classes)]
+    return storage.folders(told, pool, kind)
 
 
 def _only_on(volume: dict[str, Any], node: str) -> bool:
