@@ -223,7 +223,7 @@ def test_a_node_is_told_the_folders_of_its_storage_classes() -> None:
     told = command.run(
         *("adhoc", "--inventory", ANSIBLE / "inventories" / "test", "--connection", "local"),
         *("--playbook-dir", ANSIBLE / "playbooks", "--module-name", "debug"),
-        *("--args", "var=kubernetes_volume_folders", "gpu-1,cpu-1"),
+        *("--args", "var=kubernetes_volume_folders", "--forks", "1", "cpu-1:gpu-1"),
     )
 
     assert told.returncode == 0, told.stdout
