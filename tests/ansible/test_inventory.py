@@ -217,16 +217,3 @@ def test_every_playbook_begins_with_the_check() -> None:
     begins = {path.name: first(path) for path in PLAYBOOKS.glob("*.yml")}
 
     assert set(begins.values()) == {"inventory.yml"}, begins
-
-
-def test_a_node_is_told_the_folders_of_its_storage_classes() -> None:
-    told = command.run(
-        *("adhoc", "--inventory", ANSIBLE / "inventories" / "test", "--connection", "local"),
-        *("--playbook-dir", ANSIBLE / "playbooks", "--module-name", "debug"),
-        *("--args", "var=kubernetes_volume_folders", "--forks", "1", "cpu-1:gpu-1"),
-    )
-
-    assert told.returncode == 0, told.stdout
-    cpu, gpu = told.stdout.split("gpu-1 |")
-    assert "kubernetes_volume_folders: []" in cpu
-    assert "- /var/lib/modelyard/scratch" in gpu
