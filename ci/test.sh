@@ -22,11 +22,11 @@ after_down() {
   rm -rf "$said"
 }
 
-# Whatever needs no environment runs beside it, with what that leaves of the cores: the environment's
-# part takes longest. It is shown when it is over, and is a process group, so that all of it can be ended.
+# Whatever needs no environment runs beside it: each alone leaves cores idle. It is shown when it is
+# over, and is a process group, so that all of it can be ended.
 beside() {
   set -m
-  { nice ci/check.sh >"$said/1-check" 2>&1 && nice pytest -v --numprocesses 2 --dist loadfile --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1; } &
+  { ci/check.sh >"$said/1-check" 2>&1 && pytest -v --numprocesses 2 --dist loadfile --durations=15 -m "apiserver or training" >"$said/2-beside" 2>&1; } &
   running=$!
   set +m
 }
