@@ -26,6 +26,18 @@ from infra.environment import Environment
 NAME = "test"
 Answer = TypeVar("Answer")
 
+CONFINED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the policies ask of a pod that a test makes; LOCKED is what they ask of its containers."""
+LOCKED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 
 def run(
     *command: str | Path,
@@ -93,6 +105,10 @@ class Kubernetes:
         response = self._http.get(path, params=query)
         response.raise_for_status()
         return response.text
+
+    def answers(self, path: str) -> bool:
+        """Whether what is behind the API server's proxy is there and well."""
+        return self._http.get(path).is_success
 
     def create(self, path: str, document: dict[str, Any]) -> Any:
         """Create an object."""

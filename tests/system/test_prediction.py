@@ -8,6 +8,9 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
+from infra.platform import spaces
+from infra.platform.gateway import PORT
+from infra.platform.pods import NAME
 from tests.system.house import House, Kubernetes, until
 
 pytestmark = pytest.mark.system
@@ -16,6 +19,7 @@ PREDICT = "/digits/v1/predict"
 PODS = "/api/v1/namespaces/models/pods"
 ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/models/rollouts/digits"
 SELECTOR = "modelyard.dev/model=digits"
+GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
 
 
 def serving_digests(kubernetes: Kubernetes) -> set[str]:
@@ -123,6 +127,17 @@ def test_predictions_are_counted_by_prometheus(
     until("Prometheus has counted 20 more requests", lambda: counted() >= before + 20, seconds=90)
 
 
+def heard(kubernetes: Kubernetes) -> bool:
+    """Whether each pod of the gateway, asked for itself, finds a pod of digits.
+
+    They hear of pods one by one, within some two seconds, and a new connection may meet any.
+    """
+    return all(
+        kubernetes.answers(f"{GATEWAYS}/https:{pod['metadata']['name']}:{PORT}/proxy/digits/readyz")
+        for pod in kubernetes.items(GATEWAYS, labelSelector=f"{NAME}={spaces.TRAEFIK}")
+    )
+
+
 @pytest.fixture
 def scaled_to_zero(kubernetes: Kubernetes) -> Iterator[None]:
     """digits without a pod; afterwards as many as before, and ready."""
@@ -140,6 +155,7 @@ def scaled_to_zero(kubernetes: Kubernetes) -> Iterator[None]:
             f"{before} pods of digits are ready again",
             lambda: kubernetes.get(ROLLOUT)["status"].get("availableReplicas", 0) >= before,
         )
+        until("every pod of the gateway knows of them", lambda: heard(kubernetes), seconds=60)
 
 
 def test_with_the_rollout_at_zero_there_is_no_prediction_but_a_503(
