@@ -15,6 +15,7 @@ from ci.report import silent
 from ci.toolchain import provide, supply
 from infra import environment, places
 from infra.environment import Environment
+from tests.system.house import CONFINED, LOCKED
 
 
 @contextmanager
@@ -59,6 +60,12 @@ def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:
         assert code == 0, words
         said.append(words)
     return said
+
+
+def unchanged(said: str) -> dict[str, bool]:
+    """Of each host of the recap, whether the run made no change, or a rehearsal named none."""
+    lines = said.split("PLAY RECAP")[1].splitlines()[1:]
+    return {line.split(" ")[0]: "changed=0 " in line for line in lines if line.strip()}
 
 
 def fails(check: Callable[..., None], *arguments: object) -> bool:
@@ -110,21 +117,13 @@ def sleeper(node: str, metadata: dict[str, Any], image: str) -> dict[str, Any]:
             "requests": {"cpu": "10m", "memory": "16Mi"},
             "limits": {"memory": "64Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": LOCKED,
     }
     spec = {
         "nodeName": node,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": CONFINED,
         "containers": [container],
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

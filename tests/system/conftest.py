@@ -1,6 +1,7 @@
 """The environment `test`, brought up before by `yard up test`; these tests drive it for real."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 
 from infra import contract, environment, places
-from tests.system.house import NAME, Clone, House, Kubernetes, run, told
+from tests.system.house import NAME, Clone, House, Kubernetes, run, told, until
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,18 @@ def kubernetes(house: House) -> Iterator[Kubernetes]:
     opened = Kubernetes(house.contract.kubeconfig)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def namespace(kubernetes: Kubernetes) -> Iterator[str]:
+    """A namespace of a file's own, which goes away with all that is in it."""
+    name = f"tests-{secrets.token_hex(3)}"
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    # The service account of a new namespace appears a moment later; pods are refused until then.
+    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+    until("the namespace has its account", lambda: kubernetes.find(account), every=0.1)
+    yield name
+    kubernetes.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture(scope="session")

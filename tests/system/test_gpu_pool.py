@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.house import NAME, House, Kubernetes, run, told, until
+from tests.system.house import CONFINED, LOCKED, NAME, House, Kubernetes, run, told, until
 
 pytestmark = pytest.mark.system
 
@@ -14,11 +14,6 @@ GPU = "nvidia.com/gpu"
 NODE = "gpu-1"
 CONTAINER = f"modelyard-{NAME}-{NODE}"
 TOLERATION = {"key": GPU, "operator": "Exists", "effect": "NoSchedule"}
-CONFINED = {
-    "runAsNonRoot": True,
-    "runAsUser": 65535,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 Pod = dict[str, Any]
 Ask = Callable[..., Pod]
@@ -66,18 +61,6 @@ def pool(request: pytest.FixtureRequest, house: House, kubernetes: Kubernetes) -
     return want
 
 
-@pytest.fixture(scope="module")
-def namespace(kubernetes: Kubernetes) -> Iterator[str]:
-    """A namespace of the tests' own, which goes away with all that is in it."""
-    name = f"gpu-pool-{secrets.token_hex(3)}"
-    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    # The service account of a new namespace appears a moment later; pods are refused until then.
-    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-    until("the namespace has its account", lambda: kubernetes.find(account), every=0.1)
-    yield name
-    kubernetes.delete(f"/api/v1/namespaces/{name}")
-
-
 @pytest.fixture
 def ask(house: House, kubernetes: Kubernetes, namespace: str) -> Iterator[Ask]:
     """Make pods of the pause image; at the end all of them are gone and their GPUs free."""
@@ -102,11 +85,7 @@ def ask(house: House, kubernetes: Kubernetes, namespace: str) -> Iterator[Ask]:
             "image": house.contract.images["pause"].pinned,
             "imagePullPolicy": "Never",
             "resources": {"requests": requests, "limits": limits},
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": LOCKED,
         }
         pod: Pod = kubernetes.create(
             pods,

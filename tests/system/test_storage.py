@@ -1,12 +1,10 @@
 """A storage class of the environment's own: where its volumes lie, and that they outlive claims."""
 
-import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.system.house import NAME, House, Kubernetes, run, told, until
+from tests.system.house import CONFINED, LOCKED, NAME, House, Kubernetes, run, told, until
 
 pytestmark = pytest.mark.system
 
@@ -22,16 +20,6 @@ def _on(node: str, *command: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def namespace(kubernetes: Kubernetes) -> Iterator[str]:
-    name = f"storage-{secrets.token_hex(3)}"
-    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-    until("the namespace has its account", lambda: kubernetes.find(account), every=0.1)
-    yield name
-    kubernetes.delete(f"/api/v1/namespaces/{name}")
-
-
 def _writer(image: str) -> dict[str, Any]:
     """A pod that asks for no node, only for a volume, and writes to it as an ordinary user."""
     container = {
@@ -40,11 +28,7 @@ def _writer(image: str) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c", "echo kept > /scratch/result"],
         "resources": {"requests": {"cpu": "10m", "memory": "8Mi"}, "limits": {"memory": "32Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": LOCKED,
         "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
     }
     spec = {
@@ -53,11 +37,7 @@ def _writer(image: str) -> dict[str, Any]:
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": CONFINED,
     }
     return {"metadata": {"name": "writer"}, "spec": spec}
 

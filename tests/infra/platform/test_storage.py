@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.contract import Contract
 from infra.platform import spaces
-from infra.platform.storage import PROVISIONER, Storage, StorageArgs
-from infra.storage import OWN, StorageClass
+from infra.platform.storage import Storage, StorageArgs
+from infra.storage import OWN, PROVISIONER, StorageClass
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
