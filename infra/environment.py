@@ -179,19 +179,8 @@ class Environment(Closed):
             rule = "an existing cluster has one, and no other has"
             remedy = "Name the file that describes the cluster, or remove cluster.contract."
             raise Refusal("cluster.contract", self.cluster.contract, rule, remedy)
-        if self.cluster.substrate != "hosts" and self.kubernetes is not None:
-            rule = "only on hosts does this repository bring Kubernetes"
-            raise Refusal("kubernetes", self.kubernetes, rule, "Remove kubernetes.")
-        if self.cluster.substrate != "hosts" and self.node_exporter:
-            rule = "only on hosts does this repository bring node exporter"
-            raise Refusal("node_exporter", True, rule, "Remove node_exporter.")
-        if self.cluster.substrate != "hosts" and self.network.engine is not None:
-            rule = "only on hosts does this repository wire pods"
-            raise Refusal("network.engine", self.network.engine, rule, "Remove network.engine.")
-        if self.cluster.substrate != "hosts" and self.storage:
-            names = ", ".join(one.name for one in self.storage)
-            rule = "an account has its own, and an existing cluster's contract names one"
-            raise Refusal("storage", names, rule, "Remove storage.")
+        if self.cluster.substrate != "hosts":
+            self._without_hosts()
         if self.cluster.substrate == "aws":
             self._in_an_account()
         elif self.cluster.substrate == "existing":
@@ -199,6 +188,25 @@ class Environment(Closed):
         else:
             self._on_hosts()
         return self
+
+    def _without_hosts(self) -> None:
+        storage = ", ".join(one.name for one in self.storage)
+        for key, value, rule in (
+            ("kubernetes", self.kubernetes, "only on hosts does this repository bring Kubernetes"),
+            (
+                "node_exporter",
+                self.node_exporter,
+                "only on hosts does this repository bring node exporter",
+            ),
+            ("network.engine", self.network.engine, "only on hosts does this repository wire pods"),
+            (
+                "storage",
+                storage,
+                "an account has its own, and an existing cluster's contract names one",
+            ),
+        ):
+            if value:
+                raise Refusal(key, value, rule, f"Remove {key}.")
 
     def _on_what_is_there(self) -> None:
         for key in ("aws", "ports", "pools"):

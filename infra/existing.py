@@ -13,12 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from infra import team_gateway
 from infra.names import TaintText
+from infra.refusal import Fault
 from infra.team_gateway import GatewayPod
 
 if TYPE_CHECKING:
     from infra.contract import Described, Pool
-
-Fault = team_gateway.Fault
 
 OLDEST = (1, 30)
 """Kubernetes: ValidatingAdmissionPolicy, which guards our namespaces, is stable in it."""

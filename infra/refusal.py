@@ -10,6 +10,9 @@ from pydantic_core import ErrorDetails
 
 Model = TypeVar("Model", bound=BaseModel)
 
+Fault = tuple[str, object, str, str]
+"""What a refusal would say, to be collected first: key, value, rule and remedy."""
+
 LONGEST_VALUE = 80
 """Characters of a refused value that are shown."""
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from infra.names import Closed, DnsLabel
+from infra.refusal import Fault
 
 if TYPE_CHECKING:
     from infra.environment import Pool
 
-Fault = tuple[str, object, str, str]
-"""Key, value, rule and remedy."""
+PROVISIONER = "modelyard.dev/local-path"
+"""By which volumes in folders are marked as the platform's."""
 
 
 def _absolute(value: str) -> str:
@@ -63,6 +64,11 @@ OWN = StorageClass(name="local-path", folder="/var/lib/modelyard/volumes", param
 """What a cluster of hosts has that names none. A contract that names another class has storage."""
 
 
+def in_folders(classes: Sequence[StorageClass]) -> dict[str, str]:
+    """Folders of those classes that have one, by the class's name."""
+    return {one.name: one.folder for one in classes if one.folder}
+
+
 def faults(classes: Sequence[StorageClass], pools: "Sequence[Pool]") -> Iterator[Fault]:
     """What is wrong with classes together, or with these pools."""
     names = [one.name for one in classes]
@@ -74,9 +80,9 @@ def faults(classes: Sequence[StorageClass], pools: "Sequence[Pool]") -> Iterator
             if pool not in kinds:
                 known = ", ".join(kinds)
                 yield f"storage {one.name}: pools", pool, f"pools are {known}", "Name one of these."
-    folders = [(one.name, one.folder) for one in classes if one.folder]
-    for name, folder in folders:
-        for other, outer in folders:
+    there = in_folders(classes)
+    for name, folder in there.items():
+        for other, outer in there.items():
             if name != other and PurePosixPath(folder).is_relative_to(outer):
                 rule = f"it lies in {outer}, whose volumes are those of {other}"
                 yield f"storage {name}: folder", folder, rule, "Take a folder of its own."

@@ -1,6 +1,6 @@
 """What a team's own gateway must be, for our routes to be served by it: Traefik v3 with its CRDs.
 
-Data in, faults out: nothing here asks anybody. A fault is (key, value, rule, remedy).
+Data in, faults out: nothing here asks anybody.
 """
 
 from collections.abc import Collection, Iterator
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from infra.platform import spaces
+from infra.refusal import Fault
 
 if TYPE_CHECKING:
     from infra.contract import Described
-
-Fault = tuple[str, object, str, str]
 
 KINDS = ("ingressroutes", "middlewares", "serverstransports", "traefikservices")
 """Of traefik.io: what our routes are made of. Argo Rollouts writes weights into the last."""

@@ -20,6 +20,7 @@ from infra.existing import Node, Seen
 from infra.foundation.images import BUILT
 from infra.platform import spaces
 from infra.refusal import Refusal
+from infra.storage import in_folders
 from infra.team_gateway import GatewayPod
 
 OWNER = "modelyard.dev/environment"
@@ -131,7 +132,7 @@ def publish(env: Environment, report: Report) -> dict[str, Image]:
 
 def _wanted(facts: Contract) -> Iterator[str]:
     yield from (f"modelyard/{name}" for name in BUILT if TEAMS.get(name) not in facts.existing)
-    if any(one.folder for one in facts.classes):
+    if in_folders(facts.classes):
         yield from ("modelyard/local-path-provisioner", "modelyard/shell")
     if any(pool.simulated for pool in facts.pools):
         yield "modelyard/gpu-device-plugin"

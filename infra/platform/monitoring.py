@@ -9,8 +9,6 @@ from pulumi_kubernetes.core.v1 import (
     ConfigMapVolumeSourceArgs,
     ContainerArgs,
     ContainerPortArgs,
-    PersistentVolumeClaim,
-    PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     Service,
     ServiceAccount,
@@ -18,12 +16,11 @@ from pulumi_kubernetes.core.v1 import (
     ServiceSpecArgs,
     VolumeArgs,
     VolumeMountArgs,
-    VolumeResourceRequirementsArgs,
 )
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs
 
 from infra.contract import Contract
-from infra.platform import access, known, pods, policies, rules, scrapes, spaces
+from infra.platform import access, known, pods, policies, rules, scrapes, spaces, storage
 from infra.platform.delivery import METRICS_PORT as ROLLOUTS_PORT
 from infra.platform.gateway import METRICS_PORT as TRAEFIK_PORT
 from infra.platform.gateway_names import DOORKEEPER_PORT
@@ -75,17 +72,8 @@ class Monitoring(pulumi.ComponentResource):
             data={**files, "ca.crt": known.credential(contract, "ca.crt")},
             opts=options,
         )
-        claim = PersistentVolumeClaim(
-            f"{name}-volume",
-            metadata=pods.meta(contract, component, args.namespace),
-            spec=PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                storage_class_name=args.storage_class,
-                resources=VolumeResourceRequirementsArgs(requests={"storage": f"{GIB}Gi"}),
-            ),
-            # A volume stays where it was made, whichever class is the first later.
-            opts=options.merge(pulumi.ResourceOptions(ignore_changes=["spec.storageClassName"])),
-        )
+        metadata = pods.meta(contract, component, args.namespace)
+        claim = storage.claim(name, metadata, args.storage_class, GIB, self)
         self._network(name, args)
         pods.deployment(
             name,

@@ -11,7 +11,6 @@ from pulumi_kubernetes.core.v1 import (
     ContainerPortArgs,
     EnvVarArgs,
     PersistentVolumeClaim,
-    PersistentVolumeClaimSpecArgs,
     PersistentVolumeClaimVolumeSourceArgs,
     Secret,
     SecretVolumeSourceArgs,
@@ -20,11 +19,10 @@ from pulumi_kubernetes.core.v1 import (
     ServiceSpecArgs,
     VolumeArgs,
     VolumeMountArgs,
-    VolumeResourceRequirementsArgs,
 )
 
 from infra.contract import Contract
-from infra.platform import access, known, pods, policies, spaces
+from infra.platform import access, known, pods, policies, spaces, storage
 from infra.platform import registry_settings as settings
 
 _CREDENTIALS = ("registry.crt", "registry.key", "htpasswd")
@@ -67,17 +65,8 @@ class Registry(pulumi.ComponentResource):
             data=_secret(contract),
             opts=options,
         )
-        claim = PersistentVolumeClaim(
-            f"{name}-volume",
-            metadata=pods.meta(contract, component, args.namespace),
-            spec=PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                storage_class_name=args.storage_class,
-                resources=VolumeResourceRequirementsArgs(requests={"storage": f"{args.gib}Gi"}),
-            ),
-            # A volume stays where it was made, whichever class is the first later.
-            opts=options.merge(pulumi.ResourceOptions(ignore_changes=["spec.storageClassName"])),
-        )
+        metadata = pods.meta(contract, component, args.namespace)
+        claim = storage.claim(name, metadata, args.storage_class, args.gib, self)
         prometheus = policies.prometheus(contract)
         policies.allow(
             name,

@@ -5,6 +5,8 @@
 
 from typing import TYPE_CHECKING
 
+from infra.storage import in_folders
+
 if TYPE_CHECKING:
     from infra.contract import Described
 
@@ -58,7 +60,7 @@ def left_out(told: "Described") -> frozenset[str]:
         pool.kind in devices or pool.efa for pool in told.pools
     )
     empty = {
-        STORAGE: not any(one.folder for one in told.classes),
+        STORAGE: not in_folders(told.classes),
         REGISTRY: "registry" in told.existing,
         MONITORING: {"monitoring", "metrics"} <= {*told.existing},
         ACCELERATORS: not plugins and not any(pool.simulated for pool in told.pools),

@@ -8,11 +8,10 @@ from typing import Any
 
 from infra import storage
 from infra.hosts import nodes
-from infra.storage import StorageClass
+from infra.storage import PROVISIONER, StorageClass
 
 HOSTNAME = "kubernetes.io/hostname"
 MADE_BY = "pv.kubernetes.io/provisioned-by"
-PROVISIONER = "modelyard.dev/local-path"
 
 
 def volumes_on(listed: str, node: str) -> list[str]:
