@@ -36,6 +36,7 @@ ORDER = (
     "hosts/test_backup.py",
     "hosts/test_rehearsal.py",
     "hosts/test_policies.py",
+    "hosts/test_cilium_days.py",
     # They take the cores that tests of API servers have by then left (ci/test.sh).
     "hosts/test_containers.py",
     "hosts/test_network.py",

@@ -1,5 +1,6 @@
 """Clusters and bare machines of tests, what is played on them, and pods that hold a node busy."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import docker
 import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import credentials, engine, hosts, lock, node_probe
+from ci.pipeline import credentials, engine, hosts, lock, node_probe, playbook
 from ci.report import silent
 from ci.toolchain import provide, supply
 from infra import environment, places
@@ -50,6 +51,23 @@ def kubectl(env: Environment, timeout_s: int = 240) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+def changes(env: Environment, job: str, *arguments: str, **given: object) -> list[str]:
+    """Changes of a playbook's run, sorted: hosts do their part beside each other.
+
+    ``given`` are variables, ``arguments`` are ansible-playbook's.
+    """
+    extra = ("--extra-vars", json.dumps(given))
+    return sorted(playbook.run(env, job, silent, *extra, *arguments).changes)
+
+
+def destroy(env: Environment, *nodes: str) -> None:
+    """Remove nodes with their disks."""
+    for name in (node_probe.container_name(env, node) for node in nodes):
+        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
+        volumes = [f"{name}-var", f"{name}-kubernetes"]
+        subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
 
 
 def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:

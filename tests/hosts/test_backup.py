@@ -24,7 +24,7 @@ from ci.pipeline import node_probe, prediction, status
 from infra import contract, environment, places
 from infra.backup import manifest, shelf
 from infra.environment import Environment
-from tests.hosts import objects
+from tests.hosts import machines, objects
 from tests.system import house
 
 pytestmark = pytest.mark.scenarios
@@ -236,10 +236,7 @@ def test_a_control_plane_that_is_destroyed_comes_back_with_every_object(
     objects.kubectl(NAME, "create", "configmap", "too-late", "--namespace=default")
     drill.last = SHELF / _stamps()[-1]
     made = manifest.read(drill.last).made
-    name = node_probe.container_name(env, "control-1")
-    subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
-    volumes = [f"{name}-var", f"{name}-kubernetes"]
-    subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
+    machines.destroy(env, "control-1")
     lost = time.time() - _seconds(made)
 
     began = time.monotonic()

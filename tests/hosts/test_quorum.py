@@ -71,14 +71,6 @@ def _kill(env: Environment, *nodes: str) -> None:
     subprocess.run(["docker", "kill", *names], check=True, capture_output=True)
 
 
-def _destroy(env: Environment, *nodes: str) -> None:
-    """Remove nodes with their disks."""
-    for name in (node_probe.container_name(env, node) for node in nodes):
-        subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
-        volumes = [f"{name}-var", f"{name}-kubernetes"]
-        subprocess.run(["docker", "volume", "rm", *volumes], check=True, capture_output=True)
-
-
 def _start(env: Environment, *nodes: str) -> None:
     names = [node_probe.container_name(env, node) for node in nodes]
     subprocess.run(["docker", "start", *names], check=True, capture_output=True)
@@ -318,7 +310,7 @@ def test_a_lost_majority_stops_writes_and_its_return_recovers_everything(
 def test_a_control_plane_that_lost_its_disks_joins_anew(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
-    _destroy(env, "control-1")
+    machines.destroy(env, "control-1")
 
     changes = _run(env)
 
@@ -339,7 +331,7 @@ def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
     told = playbook.run(env, "backup", silent, "--limit", "!control-1").document
     assert told is not None
     worker("create", "configmap", "after-the-backup")
-    _destroy(env, *CONTROLS)
+    machines.destroy(env, *CONTROLS)
 
     given = json.dumps({"restore_from": told["folder"]})
     hosts.up(env, hosts.archives(env, silent), silent, "restore", "--extra-vars", given)

@@ -16,7 +16,7 @@ from ci.report import silent
 from ci.yard.progress import Progress
 from infra import environment, places
 from infra.environment import Environment
-from tests.hosts import outcomes
+from tests.hosts import machines, outcomes
 from tests.system import house
 
 pytestmark = pytest.mark.scenarios
@@ -82,9 +82,7 @@ def test_a_rehearsal_on_machines_that_are_done_names_nothing(env: Environment) -
 
 
 def _reset(env: Environment, *arguments: str) -> list[str]:
-    """Changes of a reset, sorted: hosts do their part beside each other."""
-    given = ("--extra-vars", f"reset_environment={env.name}")
-    return sorted(playbook.run(env, "reset", silent, *given, *arguments).changes)
+    return machines.changes(env, "reset", *arguments, reset_environment=env.name)
 
 
 def test_a_rehearsal_of_a_reset_names_exactly_what_it_then_takes_off(env: Environment) -> None:

@@ -20,10 +20,9 @@ NAMESPACE = "scale-test"
 REHEARSAL = ("--check", "--diff")
 
 
-def _scale(env: Environment, variable: str, *arguments: str) -> list[str]:
-    """Changes of a run that may lose volumes, sorted: hosts do their part beside each other."""
-    given = ("--extra-vars", variable, "--extra-vars", "scale_lose_volumes=true")
-    return sorted(playbook.run(env, "scale", silent, *given, *arguments).changes)
+def _scale(env: Environment, *arguments: str, **given: object) -> list[str]:
+    """Changes of a run that may lose volumes."""
+    return machines.changes(env, "scale", *arguments, scale_lose_volumes=True, **given)
 
 
 def _closed(kubectl: Kubectl, node: str) -> tuple[bool, bool]:
@@ -86,7 +85,7 @@ def test_a_budget_keeps_a_node_and_the_node_stays_as_it_was(
     kubectl(before, "gpu-1", plain=True)
 
     with pytest.raises(playbook.PlaybookError, match="disruption budget"):
-        _scale(env, "scale_remove=gpu-1", "--extra-vars", "scale_patience=15")
+        _scale(env, scale_remove="gpu-1", scale_patience=15)
 
     assert _closed(kubectl, "gpu-1") == (before == "cordon", False)
     copies = kubectl("get", "replicaset", "guarded", "--namespace", NAMESPACE)
@@ -98,23 +97,23 @@ def test_a_node_goes_and_comes_back_each_as_rehearsed_and_a_second_run_changes_n
     env: Environment, kubectl: Kubectl, reach: Callable[[str], Host]
 ) -> None:
     gpu = reach("gpu-1")
-    named = _scale(env, "scale_remove=gpu-1", *REHEARSAL)
+    named = _scale(env, *REHEARSAL, scale_remove="gpu-1")
     assert _closed(kubectl, "gpu-1") == (False, False)
     assert gpu.service("kubelet.service").is_running
 
-    assert _scale(env, "scale_remove=gpu-1") == named
+    assert _scale(env, scale_remove="gpu-1") == named
 
     names = {item["metadata"]["name"] for item in kubectl("get", "nodes")["items"]}
     assert names == {"control-1", "cpu-1"}
     assert not gpu.service("kubelet.service").is_running
     assert not gpu.file("/etc/kubernetes/kubelet.conf").exists
     assert "10.245.2.0/24" not in outcomes.said(reach("cpu-1"), "ip -4 route")
-    assert _scale(env, "scale_remove=gpu-1") == []
+    assert _scale(env, scale_remove="gpu-1") == []
 
-    named = _scale(env, "scale_add=gpu-1", *REHEARSAL)
+    named = _scale(env, *REHEARSAL, scale_add="gpu-1")
     assert len(kubectl("get", "nodes")["items"]) == 2
 
-    assert _scale(env, "scale_add=gpu-1") == named
+    assert _scale(env, scale_add="gpu-1") == named
 
     for role in ("joined", "kubelet_certificate", "pod_network"):
         outcomes.CHECKS[role](gpu, env, "gpu-1")
@@ -122,5 +121,5 @@ def test_a_node_goes_and_comes_back_each_as_rehearsed_and_a_second_run_changes_n
     labels, taints = outcomes.labels(kubectl, env, "gpu-1")
     assert labels["modelyard.dev/pool"] == "gpu"
     assert taints == ["nvidia.com/gpu=present:NoSchedule"]
-    assert _scale(env, "scale_add=gpu-1") == []
+    assert _scale(env, scale_add="gpu-1") == []
     assert hosts.agrees(env)
