@@ -21,8 +21,8 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
     [
         ("scale", (), "not set, not set"),
         ("scale", ("scale_add=cpu-1", "scale_remove=cpu-1"), "cpu-1, cpu-1"),
-        ("scale", ("scale_remove=cpu-9",), "none of the group workers"),
-        ("scale", ("scale_remove=control-1",), "none of the group workers"),
+        ("scale", ("scale_remove=cpu-9",), "none of the group kubernetes"),
+        ("scale", ("scale_remove=control-1",), "that stay (none) most have to be ready"),
         ("drivers", (), "drivers are those of the hosts in this group"),
         ("hosts", (), "have this machine's disks and clock"),
         ("reset", (), "Add -e reset_environment=onprem"),
@@ -30,7 +30,7 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
         ("reset", ("reset_environment=onprem",), "Set it to false in Pulumi.onprem.yaml"),
     ],
     ids=[
-        *("nothing", "both", "unknown", "control plane", "no GPUs"),
+        *("nothing", "both", "unknown", "the only control plane", "no GPUs"),
         *("no machines", "not named", "another", "protected"),
     ],
 )  # fmt: skip

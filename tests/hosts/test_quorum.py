@@ -4,99 +4,34 @@ On an environment of its own, which fits beside no other where root may have 128
 """
 
 import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import hosts, node_probe, playbook
+from ci.pipeline import hosts, playbook
 from ci.report import silent
 from infra import contract
 from infra.environment import Environment
 from tests.hosts import machines, outcomes
+from tests.hosts.quorum import (
+    ADMIN,
+    CONTROLS,
+    WORKERS,
+    env,
+    kill,
+    reach,
+    ready,
+    start,
+    until,
+    voters,
+    worker,
+)
+
+__all__ = ["env", "reach", "worker"]
 
 pytestmark = pytest.mark.scenarios
-CONTROLS = ("control-1", "control-2", "control-3")
-WORKERS = ("cpu-1", "cpu-2")
-ADMIN = "/etc/kubernetes/admin.conf"
-BORROWED = "/run/admin.conf"
-PATIENCE_S = 300
 KEYS = ("join.yaml", "discovery.yaml", "upload.yaml", "bootstrap-kubelet.conf")
-MEMBERS = """
-import json, ssl, urllib.request as web
-folder = "/etc/kubernetes/pki/etcd/"
-context = ssl.create_default_context(cafile=folder + "ca.crt")
-context.load_cert_chain(folder + "healthcheck-client.crt", folder + "healthcheck-client.key")
-url = "https://127.0.0.1:2379/v3/cluster/member/list"
-print(web.urlopen(web.Request(url, b"{}"), context=context, timeout=9).read().decode())
-"""
-
-
-@pytest.fixture(scope="module")
-def env() -> Iterator[Environment]:
-    """The environment `quorum`: hosts and cluster, no platform."""
-    with machines.cluster("quorum") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def reach(env: Environment) -> Callable[[str], Host]:
-    return lambda node: testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
-
-
-@pytest.fixture(scope="module")
-def worker(env: Environment, reach: Callable[[str], Host]) -> Callable[..., str]:
-    """kubectl on cpu-1, which has nothing but its own balancer to reach an API server by."""
-    settings = outcomes.said(reach("control-3"), f"cat {ADMIN}")
-    assert "server: https://127.0.0.1:7443" in settings
-    inside = ["docker", "exec", "-i", node_probe.container_name(env, "cpu-1")]
-    keep = [*inside, "sh", "-c", f"umask 077 && cat > {BORROWED}"]
-    subprocess.run(keep, input=settings, text=True, check=True)
-
-    def kubectl(*arguments: str, text: str = "") -> str:
-        command = [*inside, "kubectl", f"--kubeconfig={BORROWED}", "--request-timeout=10s"]
-        done = subprocess.run([*command, *arguments], input=text, text=True, capture_output=True)
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        return done.stdout
-
-    return kubectl
-
-
-def _kill(env: Environment, *nodes: str) -> None:
-    names = [node_probe.container_name(env, node) for node in nodes]
-    subprocess.run(["docker", "kill", *names], check=True, capture_output=True)
-
-
-def _start(env: Environment, *nodes: str) -> None:
-    names = [node_probe.container_name(env, node) for node in nodes]
-    subprocess.run(["docker", "start", *names], check=True, capture_output=True)
-
-
-def _until(holds: Callable[[], bool], what: str) -> None:
-    """Wait for what takes Kubernetes its time; a question that fails is asked again."""
-    deadline, trouble = time.monotonic() + PATIENCE_S, ""
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except RuntimeError as error:
-            trouble = str(error)
-        time.sleep(1)
-    pytest.fail(f"{what} not within {PATIENCE_S} s. {trouble}")
-
-
-def _ready(kubectl: Callable[..., str]) -> dict[str, bool]:
-    """Readiness of nodes, as the API server sees it."""
-    return {
-        item["metadata"]["name"]: condition["status"] == "True"
-        for item in json.loads(kubectl("get", "nodes", "--output=json"))["items"]
-        for condition in item["status"]["conditions"]
-        if condition["type"] == "Ready"
-    }
 
 
 def _sleeper(env: Environment, name: str) -> str:
@@ -115,22 +50,12 @@ def _run(env: Environment, *arguments: str) -> list[str]:
     return playbook.run(env, "hosts", silent, *arguments).changes
 
 
-def _voters(host: Host) -> set[str]:
-    """Names of etcd's members that have started and vote, as one of them tells."""
-    done = host.run("python3 -c %s", MEMBERS)
-    if done.rc:
-        raise RuntimeError(done.stderr)
-    listed = json.loads(done.stdout)["members"]
-    assert len({one["ID"] for one in listed}) == len(listed)
-    return {one.get("name", "not started") for one in listed if not one.get("isLearner")}
-
-
 def test_three_control_planes_and_two_workers_come_up(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
-    assert _ready(worker) == dict.fromkeys((*CONTROLS, *WORKERS), True)
+    assert ready(worker) == dict.fromkeys((*CONTROLS, *WORKERS), True)
     for node in CONTROLS:
-        assert _voters(reach(node)) == set(CONTROLS)
+        assert voters(reach(node)) == set(CONTROLS)
     for node in (*CONTROLS, *WORKERS):
         outcomes.joined(reach(node), env, node)
         outcomes.kubelet_certificate(reach(node), env, node)
@@ -172,7 +97,7 @@ def test_the_clusters_dns_is_on_two_nodes(worker: Callable[..., str]) -> None:
             one["spec"]["nodeName"] for one in pods if "deletionTimestamp" not in one["metadata"]
         ]
 
-    _until(lambda: len(where()) == len(set(where())) == 2, "a pod of the DNS on each of two nodes")
+    until(lambda: len(where()) == len(set(where())) == 2, "a pod of the DNS on each of two nodes")
 
 
 def test_a_port_of_all_nodes_answers_at_the_node_itself(
@@ -204,7 +129,7 @@ def test_a_port_of_all_nodes_answers_at_the_node_itself(
     worker("create", "--filename=-", text=json.dumps(document))
 
     knock = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
-    _until(lambda: reach("cpu-1").run("python3 -c %s", knock).rc == 0, "an answer")
+    until(lambda: reach("cpu-1").run("python3 -c %s", knock).rc == 0, "an answer")
 
 
 def test_a_second_run_changes_nothing_and_a_rehearsal_names_nothing(env: Environment) -> None:
@@ -226,20 +151,20 @@ def test_certificates_that_end_soon_are_renewed_and_the_cluster_goes_on(
     renewed = {change for change in changes if change.endswith("renew | Renew them")}
     assert renewed == {f"{node}: control_plane : renew | Renew them" for node in CONTROLS}
     assert not set(before) & set(numbers())
-    _until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
+    until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
     assert _run(env) == []
 
 
 def test_one_control_plane_is_killed_and_the_cluster_goes_on(
     env: Environment, worker: Callable[..., str]
 ) -> None:
-    _kill(env, "control-1")
+    kill(env, "control-1")
 
-    _until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
-    _until(lambda: bool(worker("create", "--filename=-", text=_sleeper(env, "one"))), "a new pod")
-    _until(lambda: _phase(worker, "one") == "Running", "the pod's run")
-    _until(lambda: not _ready(worker)["control-1"], "the loss of control-1 noticed")
-    others = {name: ready for name, ready in _ready(worker).items() if name != "control-1"}
+    until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
+    until(lambda: bool(worker("create", "--filename=-", text=_sleeper(env, "one"))), "a new pod")
+    until(lambda: _phase(worker, "one") == "Running", "the pod's run")
+    until(lambda: not ready(worker)["control-1"], "the loss of control-1 noticed")
+    others = {name: well for name, well in ready(worker).items() if name != "control-1"}
     assert others == dict.fromkeys((*CONTROLS[1:], *WORKERS), True)
 
 
@@ -277,16 +202,16 @@ def test_a_node_would_be_taken_away_by_whichever_control_plane_lives(
         "cpu-2: Stop what belongs to a node",
         "cpu-2: Undo kubeadm's work",
     ]
-    assert _ready(worker)["cpu-2"]
+    assert ready(worker)["cpu-2"]
 
 
 def test_it_comes_back_as_the_same_member_and_then_nothing_changes(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
-    _start(env, "control-1")
+    start(env, "control-1")
 
-    _until(lambda: _ready(worker)["control-1"], "control-1 ready")
-    _until(lambda: _voters(reach("control-1")) == set(CONTROLS), "control-1 a member of etcd")
+    until(lambda: ready(worker)["control-1"], "control-1 ready")
+    until(lambda: voters(reach("control-1")) == set(CONTROLS), "control-1 a member of etcd")
     assert _run(env) == ["control-1: control_plane : kubeconfig | Write it on this machine"]
     assert _run(env) == []
 
@@ -294,17 +219,17 @@ def test_it_comes_back_as_the_same_member_and_then_nothing_changes(
 def test_a_lost_majority_stops_writes_and_its_return_recovers_everything(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
-    _kill(env, "control-2", "control-3")
+    kill(env, "control-2", "control-3")
     with pytest.raises(RuntimeError):
         worker("create", "configmap", "written-without-a-majority")
 
-    _start(env, "control-2", "control-3")
+    start(env, "control-2", "control-3")
 
-    _until(lambda: all(_ready(worker).values()), "all nodes ready")
+    until(lambda: all(ready(worker).values()), "all nodes ready")
     assert _phase(worker, "one") == "Running"
-    _until(lambda: bool(worker("create", "configmap", "written-afterwards")), "a write")
+    until(lambda: bool(worker("create", "configmap", "written-afterwards")), "a write")
     for node in CONTROLS:
-        assert _voters(reach(node)) == set(CONTROLS)
+        assert voters(reach(node)) == set(CONTROLS)
 
 
 def test_a_control_plane_that_lost_its_disks_joins_anew(
@@ -317,8 +242,8 @@ def test_a_control_plane_that_lost_its_disks_joins_anew(
     assert "control-1: control_plane : forget | Remove the member that this host was" in changes
     assert "control-1: control_plane : join | Join" in changes
     assert not any("initialise" in change for change in changes)
-    _until(lambda: all(_ready(worker).values()), "all nodes ready")
-    assert _voters(reach("control-2")) == set(CONTROLS)
+    until(lambda: all(ready(worker).values()), "all nodes ready")
+    assert voters(reach("control-2")) == set(CONTROLS)
     assert _phase(worker, "one") == "Running"
     assert _run(env) == []
 
@@ -327,7 +252,7 @@ def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
     env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
 ) -> None:
     worker("create", "configmap", "before-the-backup")
-    _kill(env, "control-1")
+    kill(env, "control-1")
     told = playbook.run(env, "backup", silent, "--limit", "!control-1").document
     assert told is not None
     worker("create", "configmap", "after-the-backup")
@@ -336,10 +261,25 @@ def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
     given = json.dumps({"restore_from": told["folder"]})
     hosts.up(env, hosts.archives(env, silent), silent, "restore", "--extra-vars", given)
 
-    _until(lambda: all(_ready(worker).values()), "all nodes ready")
+    until(lambda: all(ready(worker).values()), "all nodes ready")
     for node in CONTROLS:
-        assert _voters(reach(node)) == set(CONTROLS)
+        assert voters(reach(node)) == set(CONTROLS)
     listed = worker("get", "configmaps", "--output=name").split()
     assert "configmap/before-the-backup" in listed
     assert "configmap/after-the-backup" not in listed
     assert _run(env) == []
+
+
+def test_a_reset_takes_kubernetes_off_one_after_the_other_as_rehearsed(
+    env: Environment, reach: Callable[[str], Host]
+) -> None:
+    meant = ("--extra-vars", f"reset_environment={env.name}")
+    named = playbook.run(env, "reset", silent, *meant, "--check").changes
+    assert voters(reach("control-2")) == set(CONTROLS)
+
+    assert sorted(playbook.run(env, "reset", silent, *meant).changes) == sorted(named)
+
+    for node in CONTROLS:
+        for left in (ADMIN, "/var/lib/etcd/member"):
+            assert not reach(node).file(left).exists
+    assert playbook.run(env, "reset", silent, *meant).changes == []
