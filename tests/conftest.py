@@ -32,6 +32,7 @@ ORDER = (
     "faults/test_engine.py",
     # Have environments of their own, beside which no other fits: ci/test-hosts.sh runs them first.
     "hosts/test_quorum.py",
+    "hosts/test_control_plane_goes.py",
     "hosts/test_upgrade.py",
     "hosts/test_backup.py",
     "hosts/test_rehearsal.py",
