@@ -37,7 +37,6 @@ def install(
 ) -> Deployment:
     """The provisioner, with rights over volumes and its pods that make and remove folders."""
     component = spaces.PROVISIONER
-    options = pulumi.ResourceOptions(parent=parent)
     account = access.account(name, contract, component, namespace, parent)
     # The helper pods get an account of their own, without any right and without a token.
     helper = access.account(f"{name}-helper", contract, HELPER, namespace, parent)
@@ -84,7 +83,7 @@ def install(
             "teardown": _TEARDOWN,
             "helperPod.yaml": pulumi.Output.from_input(image).apply(_helper_pod),
         },
-        opts=options,
+        opts=pulumi.ResourceOptions(parent=parent),
     )
     policies.allow(
         name,

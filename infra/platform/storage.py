@@ -42,7 +42,7 @@ class Storage(pulumi.ComponentResource):
         folders = in_folders(contract.classes)
         needs = [provisioner.install(name, contract, args.namespace, self)] if folders else []
         made = [
-            self._class(name, contract, one, first=not index, needs=needs)
+            self._class(name, contract, one, first=not index, needs=needs if one.folder else [])
             for index, one in enumerate(contract.classes)
         ]
         self.storage_class = (

@@ -37,7 +37,7 @@ def reach(env: Environment) -> Callable[[str], Host]:
 
     def host(node: str) -> Host:
         if node != "cpu-1":
-            return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+            return machines.host(env, node)
         folder = outcomes.ssh_folder(env)
         return testinfra.get_host(
             f"ssh://ops@{addresses[node]}",

@@ -4,10 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import testinfra
-from testinfra.host import Host
-
-from ci.pipeline import node_probe
 from infra import contract
 from infra.environment import Environment
 from tests.hosts import machines
@@ -33,11 +29,6 @@ FRIENDS: dict[str, Any] = {
 """A policy: friends reach servers on the port OPEN, and nobody else reaches them."""
 
 Kubectl = Callable[..., str]
-
-
-def host(env: Environment, node: str) -> Host:
-    """A node as testinfra sees it."""
-    return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
 
 
 def server(env: Environment, node: str) -> dict[str, Any]:

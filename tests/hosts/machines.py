@@ -62,6 +62,11 @@ def changes(env: Environment, job: str, *arguments: str, **given: object) -> lis
     return sorted(playbook.run(env, job, silent, *extra, *arguments).changes)
 
 
+def host(env: Environment, node: str) -> Host:
+    """A node container as testinfra sees it."""
+    return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+
+
 def destroy(env: Environment, *nodes: str) -> None:
     """Remove nodes with their disks."""
     for name in (node_probe.container_name(env, node) for node in nodes):

@@ -4,9 +4,9 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
 from ci.pipeline import node_probe
@@ -37,7 +37,7 @@ def env() -> Iterator[Environment]:
 
 @pytest.fixture(scope="module")
 def reach(env: Environment) -> Callable[[str], Host]:
-    return lambda node: testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+    return partial(machines.host, env)
 
 
 @pytest.fixture(scope="module")

@@ -212,7 +212,7 @@ def test_a_worker_goes_as_rehearsed_and_cilium_forgets_it(
     address = next(node.address for node in env.nodes() if node.name == "cpu-1")
     found = json.loads(kubectl("get", "ciliumnode", "cpu-1", "--output=json"))
     (subnet,) = found["spec"]["ipam"]["podCIDRs"]
-    control = fenced.host(env, "control-1")
+    control = machines.host(env, "control-1")
     assert subnet in outcomes.said(control, "ip -4 route")
 
     named = machines.changes(env, "scale", *REHEARSAL, scale_remove="cpu-1")
@@ -222,7 +222,7 @@ def test_a_worker_goes_as_rehearsed_and_cilium_forgets_it(
     until("no CiliumNode is left", lambda: _names(kubectl, "ciliumnodes") == {"control-1"})
     until("no endpoint is left there", lambda: address not in _endpoints(kubectl))
     until("no route leads there", lambda: subnet not in outcomes.said(control, "ip -4 route"))
-    gone = fenced.host(env, "cpu-1")
+    gone = machines.host(env, "cpu-1")
     assert not gone.service("kubelet.service").is_running
     assert outcomes.said(gone, "ctr --namespace k8s.io tasks list --quiet") == ""
     assert machines.changes(env, "scale", scale_remove="cpu-1") == []
@@ -244,7 +244,7 @@ def test_the_worker_comes_back_as_rehearsed_and_its_pods_are_told_apart_as_befor
 
     assert machines.changes(env, "scale", scale_add="cpu-1") == named
 
-    outcomes.cilium(fenced.host(env, "cpu-1"))
+    outcomes.cilium(machines.host(env, "cpu-1"))
     _settle(kubectl)
     assert _said(kubectl, "stranger", began) == {"shut"}
     assert machines.changes(env, "scale", scale_add="cpu-1") == []

@@ -67,7 +67,7 @@ def test_every_node_is_ready_and_none_has_the_bridge(env: Environment, kubectl: 
     kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=300s")
 
     for node in env.nodes():
-        outcomes.cilium(fenced.host(env, node.name))
+        outcomes.cilium(machines.host(env, node.name))
     assert contract.load(env).enforces_network_policy
 
 
@@ -142,7 +142,7 @@ def test_nodes_get_smaller_subnets_and_another_port_where_it_is_asked_for(
     kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=300s")
 
     for node in narrow.nodes():
-        outcomes.cilium(fenced.host(narrow, node.name), PORT)
+        outcomes.cilium(machines.host(narrow, node.name), PORT)
     found = json.loads(kubectl("get", "ciliumnodes", "--output=json"))["items"]
     subnets = {subnet for one in found for subnet in one["spec"]["ipam"]["podCIDRs"]}
     assert len(subnets) == len(narrow.nodes())

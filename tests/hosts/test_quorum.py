@@ -5,6 +5,7 @@ On an environment of its own, which fits beside no other where root may have 128
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from testinfra.host import Host
@@ -44,10 +45,6 @@ def _sleeper(env: Environment, name: str) -> str:
 
 def _phase(kubectl: Callable[..., str], name: str) -> str:
     return kubectl("get", "pod", name, "--output=jsonpath={.status.phase}")
-
-
-def _run(env: Environment, *arguments: str) -> list[str]:
-    return playbook.run(env, "hosts", silent, *arguments).changes
 
 
 def test_three_control_planes_and_two_workers_come_up(
@@ -133,8 +130,8 @@ def test_a_port_of_all_nodes_answers_at_the_node_itself(
 
 
 def test_a_second_run_changes_nothing_and_a_rehearsal_names_nothing(env: Environment) -> None:
-    assert _run(env) == []
-    assert _run(env, "--check") == []
+    assert machines.changes(env, "hosts") == []
+    assert machines.changes(env, "hosts", "--check") == []
     assert hosts.agrees(env)
 
 
@@ -146,13 +143,13 @@ def test_certificates_that_end_soon_are_renewed_and_the_cluster_goes_on(
         return [outcomes.said(reach(node), ask) for node in CONTROLS]
 
     before = numbers()
-    changes = _run(env, "--extra-vars", json.dumps({"control_plane_renew_days": 400}))
+    changes = machines.changes(env, "hosts", control_plane_renew_days=400)
 
     renewed = {change for change in changes if change.endswith("renew | Renew them")}
     assert renewed == {f"{node}: control_plane : renew | Renew them" for node in CONTROLS}
     assert not set(before) & set(numbers())
     until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
-    assert _run(env) == []
+    assert machines.changes(env, "hosts") == []
 
 
 def test_one_control_plane_is_killed_and_the_cluster_goes_on(
@@ -175,9 +172,9 @@ def test_hosts_are_repaired_by_whichever_control_plane_lives(
     lost = "rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet.service"
     outcomes.said(reach("cpu-2"), lost)
 
-    changes = _run(env, "--limit", "!control-1")
+    changes = machines.changes(env, "hosts", "--limit", "!control-1")
 
-    assert sorted(changes) == [
+    assert changes == [
         "control-2: control_plane : kubeconfig | Write it on this machine",
         "cpu-2: kubelet_certificate : approve | Approve what the kubelet asks for",
         "cpu-2: node_labels : configure | Label the node",
@@ -187,11 +184,7 @@ def test_hosts_are_repaired_by_whichever_control_plane_lives(
 def test_a_node_would_be_taken_away_by_whichever_control_plane_lives(
     env: Environment, worker: Callable[..., str]
 ) -> None:
-    given = ("--check", "--extra-vars", "scale_remove=cpu-2")
-
-    changes = playbook.run(env, "scale", silent, *given).changes
-
-    assert sorted(changes) == [
+    assert machines.changes(env, "scale", "--check", scale_remove="cpu-2") == [
         "control-2: Remove the route to them",
         "control-3: Remove the route to them",
         "cpu-1: Remove the route to them",
@@ -212,8 +205,10 @@ def test_it_comes_back_as_the_same_member_and_then_nothing_changes(
 
     until(lambda: ready(worker)["control-1"], "control-1 ready")
     until(lambda: voters(reach("control-1")) == set(CONTROLS), "control-1 a member of etcd")
-    assert _run(env) == ["control-1: control_plane : kubeconfig | Write it on this machine"]
-    assert _run(env) == []
+    assert machines.changes(env, "hosts") == [
+        "control-1: control_plane : kubeconfig | Write it on this machine"
+    ]
+    assert machines.changes(env, "hosts") == []
 
 
 def test_a_lost_majority_stops_writes_and_its_return_recovers_everything(
@@ -237,7 +232,7 @@ def test_a_control_plane_that_lost_its_disks_joins_anew(
 ) -> None:
     machines.destroy(env, "control-1")
 
-    changes = _run(env)
+    changes = machines.changes(env, "hosts")
 
     assert "control-1: control_plane : forget | Remove the member that this host was" in changes
     assert "control-1: control_plane : join | Join" in changes
@@ -245,7 +240,7 @@ def test_a_control_plane_that_lost_its_disks_joins_anew(
     until(lambda: all(ready(worker).values()), "all nodes ready")
     assert voters(reach("control-2")) == set(CONTROLS)
     assert _phase(worker, "one") == "Running"
-    assert _run(env) == []
+    assert machines.changes(env, "hosts") == []
 
 
 def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
@@ -267,19 +262,19 @@ def test_all_control_planes_are_lost_and_a_backup_brings_them_back(
     listed = worker("get", "configmaps", "--output=name").split()
     assert "configmap/before-the-backup" in listed
     assert "configmap/after-the-backup" not in listed
-    assert _run(env) == []
+    assert machines.changes(env, "hosts") == []
 
 
 def test_a_reset_takes_kubernetes_off_one_after_the_other_as_rehearsed(
     env: Environment, reach: Callable[[str], Host]
 ) -> None:
-    meant = ("--extra-vars", f"reset_environment={env.name}")
-    named = playbook.run(env, "reset", silent, *meant, "--check").changes
+    reset = partial(machines.changes, env, "reset", reset_environment=env.name)
+    named = reset("--check")
     assert voters(reach("control-2")) == set(CONTROLS)
 
-    assert sorted(playbook.run(env, "reset", silent, *meant).changes) == sorted(named)
+    assert reset() == named
 
     for node in CONTROLS:
         for left in (ADMIN, "/var/lib/etcd/member"):
             assert not reach(node).file(left).exists
-    assert playbook.run(env, "reset", silent, *meant).changes == []
+    assert reset() == []

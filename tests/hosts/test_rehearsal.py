@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import testinfra
 
-from ci.pipeline import credentials, hosts, node_probe, playbook
+from ci.pipeline import credentials, hosts, playbook
 from ci.pipeline.steps import Steps
 from ci.report import silent
 from ci.yard.progress import Progress
@@ -47,12 +46,7 @@ def env() -> Iterator[Environment]:
 
 
 def _files(env: Environment) -> dict[str, str]:
-    return {
-        node.name: outcomes.said(
-            testinfra.get_host(f"docker://{node_probe.container_name(env, node.name)}"), FILES
-        )
-        for node in env.nodes()
-    }
+    return {node.name: outcomes.said(machines.host(env, node.name), FILES) for node in env.nodes()}
 
 
 def _rehearse(env: Environment) -> set[str]:

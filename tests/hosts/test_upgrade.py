@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
-from ci.pipeline import node_probe
 from infra import contract, environment, places
 from infra.hosts import rolling
 from tests.faults.load import Load
-from tests.hosts import outcomes
+from tests.hosts import machines, outcomes
 from tests.system.conftest import example
 from tests.system.house import House, Kubernetes, run, told, until
 
@@ -75,8 +73,7 @@ def backup(house: House) -> Path:
 @pytest.fixture
 def worker(house: House) -> Host:
     """cpu-1, the first worker."""
-    name = node_probe.container_name(house.environment, "cpu-1")
-    return testinfra.get_host(f"docker://{name}")
+    return machines.host(house.environment, "cpu-1")
 
 
 def _name(minor: str) -> None:

@@ -132,9 +132,11 @@ def heard(kubernetes: Kubernetes) -> bool:
 
     They hear of pods one by one, within some two seconds, and a new connection may meet any.
     """
+    pods = kubernetes.items(GATEWAYS, labelSelector=f"{NAME}={spaces.TRAEFIK}")
+    assert pods, "the gateway has no pod"
     return all(
         kubernetes.answers(f"{GATEWAYS}/https:{pod['metadata']['name']}:{PORT}/proxy/digits/readyz")
-        for pod in kubernetes.items(GATEWAYS, labelSelector=f"{NAME}={spaces.TRAEFIK}")
+        for pod in pods
     )
 
 
