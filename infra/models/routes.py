@@ -4,7 +4,6 @@ from infra.models import labels
 from infra.platform import gateway_names as gateway
 
 ANSWER_WITHIN = "30s"
-CONNECT_WITHIN = "2s"
 # Shorter than the 5 s after which BentoML's server closes an idle connection: a request must not
 # be sent on one that is just being closed.
 IDLE = "3s"
@@ -32,7 +31,7 @@ def transport() -> dict[str, object]:
     """How the gateway talks to a model's pods, and how long it waits for them."""
     return {
         "forwardingTimeouts": {
-            "dialTimeout": CONNECT_WITHIN,
+            "dialTimeout": gateway.CONNECT_WITHIN,
             "responseHeaderTimeout": ANSWER_WITHIN,
             "idleConnTimeout": IDLE,
         }

@@ -6,16 +6,13 @@ from pulumi_kubernetes import core, meta
 from infra.contract import Pool
 from infra.models import labels
 from infra.models.release import DEADLINE_SECONDS, Release
-from infra.platform import spaces
+from infra.platform import pods, spaces
 
 USER = 1034
 """User and group that BentoML's images run as."""
 
 SCRATCH = "64Mi"
 
-# The gateway hears of a leaving pod within some two seconds (its updates are throttled); until then
-# the pod still answers. Afterwards requests under way have the rest of the grace period.
-DRAIN_SECONDS = 10
 GRACE_SECONDS = 60
 # A cold start on a busy machine: loading, and BentoML's own start.
 START_SECONDS = 300
@@ -115,11 +112,7 @@ def _container(release: Release, image: str) -> core.v1.ContainerArgs:
         readiness_probe=_probe("/readyz", every=5, times=3),
         # A minute without an answer: a busy machine must not get its pods killed.
         liveness_probe=_probe("/livez", every=10, times=6),
-        lifecycle=core.v1.LifecycleArgs(
-            pre_stop=core.v1.LifecycleHandlerArgs(
-                sleep=core.v1.SleepActionArgs(seconds=DRAIN_SECONDS)
-            )
-        ),
+        lifecycle=pods.drained(),
     )
 
 

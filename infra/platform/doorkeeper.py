@@ -125,5 +125,6 @@ def _container(contract: Contract) -> ContainerArgs:
         startup_probe=pods.starting("/healthz", spaces.METRICS_PORT),
         readiness_probe=pods.probe("/healthz", spaces.METRICS_PORT),
         liveness_probe=pods.probe("/healthz", spaces.METRICS_PORT, period=20),
+        lifecycle=pods.drained(),
         volume_mounts=[VolumeMountArgs(name="tokens", mount_path=_FOLDER, read_only=True)],
     )

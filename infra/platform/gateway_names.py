@@ -24,6 +24,8 @@ NOT_FOUND = "not-found"
 
 BODY_LIMIT_BYTES = 1024 * 1024
 DOORKEEPER_PORT = 8080
+# Whoever went with its node answers nothing, not even a refusal; Traefik's own patience is 30 s.
+CONNECT_WITHIN = "2s"
 
 # Above the length of any rule, which is the priority of a route that names none: a team's gateway
 # has such routes, too.

@@ -16,6 +16,8 @@ from pulumi_kubernetes.core.v1 import (
     ContainerArgs,
     EmptyDirVolumeSourceArgs,
     HTTPGetActionArgs,
+    LifecycleArgs,
+    LifecycleHandlerArgs,
     PodSecurityContextArgs,
     PodSpecArgs,
     PodTemplateSpecArgs,
@@ -24,6 +26,7 @@ from pulumi_kubernetes.core.v1 import (
     SeccompProfileArgs,
     SecurityContextArgs,
     ServiceAccount,
+    SleepActionArgs,
     TopologySpreadConstraintArgs,
     VolumeArgs,
     VolumeMountArgs,
@@ -36,6 +39,9 @@ from infra.contract import Contract
 NAME = "app.kubernetes.io/name"
 # A user that owns nothing on a node and has no name in any image.
 NOBODY = 65532
+# The gateway hears of a leaving pod within some two seconds (its updates are throttled); until then
+# the pod still answers. Afterwards requests under way have the rest of the grace period.
+DRAIN_SECONDS = 10
 
 
 def labels(contract: Contract, component: str) -> dict[str, str]:
@@ -102,6 +108,13 @@ def probe(
 def starting(path: str, port: str, *, scheme: str = "HTTP", seconds: int = 120) -> ProbeArgs:
     """A startup probe: asked every 2 s, and patient, so that a slow start is no crash loop."""
     return probe(path, port, scheme=scheme, period=2, failures=seconds // 2)
+
+
+def drained() -> LifecycleArgs:
+    """For those that the gateway asks: a pod that is told to end answers on, for DRAIN_SECONDS."""
+    return LifecycleArgs(
+        pre_stop=LifecycleHandlerArgs(sleep=SleepActionArgs(seconds=DRAIN_SECONDS))
+    )
 
 
 def scratch(name: str, path: str, size: str = "64Mi") -> tuple[VolumeArgs, VolumeMountArgs]:

@@ -12,6 +12,7 @@ from infra.platform import gateway_names as names
 from infra.platform import pods, spaces
 
 _API = "traefik.io/v1alpha1"
+_TRANSPORT = spaces.DOORKEEPER
 # Whoever was asked died of it or under it: two more times another is asked. 504 is no such sign:
 # that request already took as long as one may.
 _DIED = "ResponseCode() == 502 && Attempts() <= 2"
@@ -44,8 +45,8 @@ class Routes(pulumi.ComponentResource):
 
         options = pulumi.ResourceOptions(parent=self, depends_on=list(args.definitions))
 
-        def make(kind: str, called: str, spec: dict[str, Any]) -> None:
-            CustomResource(
+        def make(kind: str, called: str, spec: dict[str, Any]) -> CustomResource:
+            return CustomResource(
                 f"{name}-{called}",
                 api_version=_API,
                 kind=kind,
@@ -54,7 +55,11 @@ class Routes(pulumi.ComponentResource):
                 opts=options,
             )
 
-        doorkeeper = {"name": args.doorkeeper, "port": names.DOORKEEPER_PORT}
+        transport = make("ServersTransport", _TRANSPORT, _transport())
+        options = pulumi.ResourceOptions.merge(
+            options, pulumi.ResourceOptions(depends_on=[transport])
+        )
+        doorkeeper = _balanced(args.doorkeeper)
         contract = args.contract
         own = "gateway" not in contract.existing
         for called, spec in _middlewares(doorkeeper).items():
@@ -76,6 +81,20 @@ class Routes(pulumi.ComponentResource):
             route = {"entryPoints": [names.INNER_ENTRY_POINT], "routes": inner}
             make("IngressRoute", "doorkeeper", route)
         self.register_outputs({})
+
+
+def _balanced(doorkeeper: pulumi.Input[str]) -> dict[str, Any]:
+    """How a route names the doorkeeper."""
+    return {"name": doorkeeper, "port": names.DOORKEEPER_PORT, "serversTransport": _TRANSPORT}
+
+
+def _transport() -> dict[str, Any]:
+    """How the gateway talks to a doorkeeper."""
+    return {
+        "forwardingTimeouts": {"dialTimeout": names.CONNECT_WITHIN},
+        # As many as Traefik keeps where no transport is named; where one is, it keeps two.
+        "maxIdleConnsPerHost": 200,
+    }
 
 
 def _service(doorkeeper: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -17,6 +17,9 @@ from testinfra.host import Host
 
 from infra import contract, environment, places
 from infra.hosts import rolling
+from infra.platform import spaces
+from infra.platform.gateway_names import DOORKEEPER_PORT
+from infra.platform.pods import NAME as NAMED
 from tests.faults.load import Load
 from tests.hosts import machines, outcomes
 from tests.system.conftest import example
@@ -29,9 +32,11 @@ NAME = "rolling"
 FILE = places.REPOSITORY / f"Pulumi.{NAME}.yaml"
 YARD = places.REPOSITORY / ".venv/bin/yard"
 OLD, NEW = "1.35", "1.36"
-NODES = ("control-1", "cpu-1", "cpu-2")
+WORKERS = ("cpu-1", "cpu-2")
+NODES = ("control-1", *WORKERS)
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
+GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 # The newer kubelet does not start there; the older one does.
 BREAKS = f'[Service]\\nExecStartPre=/bin/sh -c "! /usr/local/bin/kubelet --version | grep {NEW}"\\n'
@@ -113,12 +118,26 @@ def _break(worker: Host) -> None:
     outcomes.said(worker, words)
 
 
+def _known(kubernetes: Kubernetes) -> bool:
+    """Whether each doorkeeper answers at the address that the API server has of it.
+
+    A backup holds older addresses; a kubelet that went on has to notice, also the second time.
+    """
+    pods = kubernetes.items(GATEWAYS, labelSelector=f"{NAMED}={spaces.DOORKEEPER}")
+    assert pods, "there is no doorkeeper"
+    return all(
+        kubernetes.answers(f"{GATEWAYS}/{pod['metadata']['name']}:{DOORKEEPER_PORT}/proxy/healthz")
+        for pod in pods
+    )
+
+
 def _back(kubernetes: Kubernetes, backup: Path) -> None:
     """Restore the backup of the older version; all nodes run it, and the model answers."""
     _name(OLD)
     back = run(YARD, "restore", NAME, "--from", backup)
     assert back.returncode == 0, told(back)
     until("all run the older version", lambda: set(_nodes(kubernetes).values()) == {BEFORE})
+    until("pods are where they are said to be", lambda: _known(kubernetes))
     up = run(YARD, "up", NAME)
     assert up.returncode == 0, told(up)
     assert "digits 1.0.0 answered" in up.stdout
@@ -153,6 +172,24 @@ def test_a_preview_says_versions_and_order_and_changes_nothing(
     lines = [line for line in seen.stderr.splitlines() if "-> 1.36" in line]
     assert [line.split()[1] for line in lines] == [*NODES]
     assert _nodes(kubernetes) == dict.fromkeys(NODES, BEFORE)
+
+
+def test_a_drain_of_the_node_that_has_everything_loses_no_request(
+    house: House, example: dict[str, object]
+) -> None:
+    kubectl = machines.kubectl(house.environment, timeout_s=600)
+
+    with Load(house, {"images": example["images"]}, rate=10) as load:
+        until("predictions come", lambda: load.good() > 20)
+        # From the second on, both gateways, both doorkeepers and both pods of the model leave it.
+        for node in WORKERS * 3:
+            kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
+            kubectl("uncordon", node)
+        answered = load.good()
+        until("predictions still come", lambda: load.good() > answered + 20)
+
+    print(load.summary(0.0))
+    assert load.failed == []
 
 
 def test_nodes_change_one_by_one_and_no_request_is_lost(

@@ -5,9 +5,18 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from infra.platform import gateway_names as names
+from infra.platform import pods
+from services.platform.doorkeeper.__main__ import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from tests.infra.platform.conftest import House
+
+
+DOORKEEPER = {
+    "name": "doorkeeper",
+    "port": names.DOORKEEPER_PORT,
+    "serversTransport": "doorkeeper",
+}
 
 
 def arguments(house: "House", deployment: str) -> list[str]:
@@ -74,9 +83,27 @@ def test_the_gateway_asks_another_doorkeeper_by_an_entry_that_only_its_own_pod_r
     assert spec["entryPoints"] == [names.INNER_ENTRY_POINT]
     assert "--entrypoints.inner.address=127.0.0.1:8081" in arguments(house, "traefik")
     assert route["middlewares"] == [{"name": names.AUTH_AGAIN}, {"name": names.AUTH_RETRY}]
-    assert route["services"] == [{"name": "doorkeeper", "port": names.DOORKEEPER_PORT}]
+    assert route["services"] == [DOORKEEPER]
     assert middleware(house, names.AUTH_RETRY)["retry"]["attempts"] == 3
     assert "502" in middleware(house, names.AUTH_AGAIN)["buffering"]["retryExpression"]
+
+
+def test_the_gateway_soon_gives_up_connecting_to_a_doorkeeper_that_is_gone(house: "House") -> None:
+    transport = house.engine.one("ServersTransport", "doorkeeper")["spec"]
+
+    assert transport["forwardingTimeouts"] == {"dialTimeout": "2s"}
+    for name in (names.ERRORS, names.ANY_ERROR):
+        assert middleware(house, name)["errors"]["service"] == DOORKEEPER
+
+
+def test_a_doorkeeper_answers_on_until_the_gateway_knows_that_it_goes(house: "House") -> None:
+    pod = house.engine.one("Deployment", "doorkeeper")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    slept = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+    assert slept == pods.DRAIN_SECONDS
+    # What is under way then has its own time to end.
+    assert pod["terminationGracePeriodSeconds"] >= slept + GRACE_SECONDS
 
 
 def test_unknown_paths_and_methods_are_answered_by_the_doorkeeper_under_a_fixed_path(
@@ -90,7 +117,7 @@ def test_unknown_paths_and_methods_are_answered_by_the_doorkeeper_under_a_fixed_
     assert 1000 < path["priority"] < method["priority"]
     for route in (path, method):
         assert {"name": names.NOT_FOUND} in route["middlewares"]
-        assert route["services"] == [{"name": "doorkeeper", "port": names.DOORKEEPER_PORT}]
+        assert route["services"] == [DOORKEEPER]
     assert middleware(house, names.NOT_FOUND) == {"replacePath": {"path": "/errors/404"}}
 
 

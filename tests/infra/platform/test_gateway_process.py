@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,19 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Backend).serve_
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What is behind a gateway, and what it does about it."""
+
+    again: bool = True
+    """Whether it asks again when whoever it asked dies."""
+    lost: bool = False
+    """Whether one more doorkeeper is known whose node is gone."""
+
+
 @dataclass
 class Gateway:
-    """Traefik with two doorkeepers and two models behind it."""
+    """Traefik with doorkeepers and two models behind it."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -94,9 +104,25 @@ def listening(port: int) -> None:
             return
 
 
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port that neither takes a connection nor refuses it: its queue is full."""
+    with socket.socket() as server, ExitStack() as callers:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(8):
+            try:
+                caller = socket.create_connection(server.getsockname(), timeout=0.5)
+            except TimeoutError:
+                yield server.getsockname()[1]
+                return
+            callers.enter_context(caller)
+        pytest.fail("it takes every connection")
+
+
 def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[str, Any]:
     """What the gateway reads of the cluster, in the words of a file."""
-    shared = routes._middlewares({"name": "doorkeeper", "port": names.DOORKEEPER_PORT})
+    shared = routes._middlewares(routes._balanced("doorkeeper"))
     shared |= routes._again() | {names.AUTH: routes._asked(f"http://127.0.0.1:{INNER}/auth")}
     for one in shared.values():
         if "errors" in one:
@@ -113,9 +139,9 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
     return {
         "http": {
             "middlewares": {**shared, "strip": strip("digits"), "retry": retry()},
-            "serversTransports": {"digits": transport()},
+            "serversTransports": {"digits": transport(), "doorkeeper": routes._transport()},
             "services": {
-                "doorkeeper": balanced(doorkeepers),
+                "doorkeeper": balanced(doorkeepers, serversTransport="doorkeeper"),
                 "digits": balanced(pods, serversTransport="digits"),
             },
             "routers": {
@@ -141,16 +167,19 @@ KEPT = re.compile(r"\.(observability|lifecycle)\.")
 """The platform's own flags that hold here, too."""
 
 
-@pytest.fixture(params=[True])
+@pytest.fixture(params=[Ground()])
 def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]:
-    """A gateway; its parameter says whether it asks again when a model dies."""
+    """A gateway on the ground that its parameter says."""
+    ground: Ground = request.param
     entry = provide.find("traefik")
     assert entry is not None, "Run `.venv/bin/yard up local`, which builds Traefik."
     ports, port = [free_port() for _ in range(4)], free_port()
     fatal = [tmp_path / "doorkeepers", tmp_path / "models"]
     file = tmp_path / "routes.yml"
-    file.write_text(yaml.safe_dump(configuration(ports[:2], ports[2:], request.param)))
     with ExitStack() as running:
+        lost = [running.enter_context(silent())] if ground.lost else []
+        told = configuration([*lost, *ports[:2]], ports[2:], ground.again)
+        file.write_text(yaml.safe_dump(told))
 
         def start(*command: str) -> subprocess.Popen[bytes]:
             process = running.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
@@ -206,7 +235,12 @@ def test_a_request_under_which_its_model_died_is_answered_by_the_other(gateway: 
     assert [gateway.ask()[0] for _ in range(20)] == [200] * 20
 
 
-@pytest.mark.parametrize("gateway", [False], indirect=True)
+@pytest.mark.parametrize("gateway", [Ground(lost=True)], indirect=True)
+def test_a_doorkeeper_that_went_with_its_node_costs_no_request(gateway: Gateway) -> None:
+    assert [gateway.ask()[0] for _ in range(6)] == [200] * 6
+
+
+@pytest.mark.parametrize("gateway", [Ground(again=False)], indirect=True)
 def test_without_the_buffers_retry_both_would_be_lost(gateway: Gateway) -> None:
     gateway.fatal.touch()
     assert gateway.ask()[0] == 502
