@@ -7,7 +7,7 @@ it reads is replaced whole, each file by itself.
 import json
 from pathlib import Path
 
-from ci.pipeline import hosts, lock, playbook, supplies
+from ci.pipeline import engine, hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
 from ci.report import Report
 from infra.backup import manifest
@@ -40,7 +40,7 @@ def restore(
         given["restore_key"] = str(opened_by.resolve())
     if confirmed:
         given["restore_environment"] = env.name
-    with lock.hold(env.name), supplies.needed(env):
+    with lock.hold(env.name), engine.kept(), supplies.needed(env):
         archives = hosts.prepare(env, steps)
         with steps.step("restore") as report:
             hosts.up(env, archives, report, "restore", "--extra-vars", json.dumps(given))

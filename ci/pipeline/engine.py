@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,12 +146,17 @@ def _listens(address: str) -> bool:
 def stop_if_ours() -> bool:
     """Stop the engine when `ensure` started it and nothing needs it any more; says whether it did.
 
-    It is needed while any environment has a container, and while any container at all runs.
+    It is needed while any environment has a container, while any container at all runs, and while a
+    command keeps it.
     """
     pid = _ours()
     if pid is None or answers() is None:
         return False
-    with _alone():
+    with _alone(), contextlib.ExitStack() as unless_kept:
+        try:
+            unless_kept.enter_context(_locked(".kept", fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
         connection = client()
         try:
             needed = connection.containers.list(all=True, filters={"label": LABEL})
@@ -164,12 +169,30 @@ def stop_if_ours() -> bool:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def kept() -> Iterator[None]:
+    """Nobody stops the engine meanwhile: it looks unused until the first container is there.
+
+    Only root's commands start and stop one.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    with _locked(".kept", fcntl.LOCK_SH):
+        yield
+
+
+def _alone() -> AbstractContextManager[None]:
     """One command at a time starts or stops the engine."""
+    return _locked(".lock", fcntl.LOCK_EX)
+
+
+@contextmanager
+def _locked(suffix: str, how: int) -> Iterator[None]:
     RECORD.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    descriptor = os.open(RECORD.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    path = RECORD.with_suffix(suffix)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)

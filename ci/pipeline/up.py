@@ -44,7 +44,7 @@ class Outcome:
 
 def run(env: Environment, steps: Steps) -> Outcome:
     """Bring the environment to what its files say, under its lock."""
-    with lock.hold(env.name), supplies.needed(env):
+    with lock.hold(env.name), engine.kept(), supplies.needed(env):
         outcome = _run(env, steps)
     steps.remember()
     return outcome

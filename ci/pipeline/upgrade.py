@@ -1,6 +1,6 @@
 """Another version of Kubernetes on hosts that run: node by node, by the playbook `upgrade`."""
 
-from ci.pipeline import hosts, lock, playbook, supplies
+from ci.pipeline import engine, hosts, lock, playbook, supplies
 from ci.pipeline.steps import Steps
 from infra.environment import Environment
 
@@ -12,7 +12,7 @@ def run(env: Environment, steps: Steps, *, preview: bool) -> list[str]:
     where a node does not come back; Refusal for what cannot be done.
     """
     _require(env)
-    with lock.hold(env.name), supplies.needed(env):
+    with lock.hold(env.name), engine.kept(), supplies.needed(env):
         changed = _run(env, steps, preview=preview)
     steps.remember()
     return changed

@@ -196,7 +196,7 @@ def second_engine(record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.hosts
-def test_a_started_engine_outlives_a_crash_and_is_stopped_without_a_trace(
+def test_a_started_engine_outlives_a_crash_is_kept_and_is_stopped_without_a_trace(
     second_engine: Path,
 ) -> None:
     first = engine.ensure(silent)
@@ -215,6 +215,8 @@ def test_a_started_engine_outlives_a_crash_and_is_stopped_without_a_trace(
     running = engine._ours()
     assert running not in {None, crashed}
 
+    with engine.kept():
+        assert engine.stop_if_ours() is False
     assert engine.stop_if_ours() is True
     assert engine.answers() is None
     deadline = time.monotonic() + 30

@@ -1,6 +1,7 @@
 """What `up` does and leaves out, with the steps around it replaced by ones that record."""
 
 import io
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,7 +66,7 @@ def world(env: Environment, monkeypatch: pytest.MonkeyPatch) -> World:
     replaced: dict[str, Any] = {
         "doctor": SimpleNamespace(require=does("machine")),
         "provide": SimpleNamespace(ensure=does("tools")),
-        "engine": SimpleNamespace(ensure=does("engine")),
+        "engine": SimpleNamespace(ensure=does("engine"), kept=nullcontext),
         "credentials": SimpleNamespace(ensure=does("credentials")),
         "hosts": SimpleNamespace(
             agrees=lambda _: world.agrees, archives=does("image"), up=does("hosts")
