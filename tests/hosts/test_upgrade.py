@@ -37,6 +37,7 @@ NODES = ("control-1", *WORKERS)
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
 GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
+RUNTIME = "/etc/containerd/config.toml"
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 # The newer kubelet does not start there; the older one does.
 BREAKS = f'[Service]\\nExecStartPre=/bin/sh -c "! /usr/local/bin/kubelet --version | grep {NEW}"\\n'
@@ -152,14 +153,16 @@ def test_the_older_version_comes_up_predicts_and_is_backed_up(
 
 
 def test_up_refuses_to_change_the_version_of_a_cluster_that_runs(
-    house: House, kubernetes: Kubernetes
+    house: House, kubernetes: Kubernetes, worker: Host
 ) -> None:
+    before = outcomes.said(worker, f"cat {RUNTIME}")
     _name(NEW)
 
     refused = run(YARD, "up", NAME)
 
     assert refused.returncode == 2, told(refused)
     assert "yard upgrade" in refused.stderr
+    assert outcomes.said(worker, f"cat {RUNTIME}") == before
     assert _nodes(kubernetes) == dict.fromkeys(NODES, BEFORE)
 
 
