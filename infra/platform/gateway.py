@@ -204,13 +204,17 @@ def _arguments() -> list[str]:
         "--accesslog.fields.headers.defaultmode=drop",
         f"{entry}.address=:{PORT}",
         f"{entry}.http.tls=true",
-        f"{entry}.transport.lifecycle.requestacceptgracetimeout=5s",
+        # A gateway that ends closes idle connections, also under whoever is just about to ask. By
+        # then an answer has told each that is in use to close (`Connection: close`), since it was
+        # old enough for that, and its caller has gone to another gateway.
+        f"{entry}.transport.keepalivemaxtime=5s",
+        f"{entry}.transport.lifecycle.requestacceptgracetimeout=10s",
         f"{entry}.transport.lifecycle.gracetimeout=30s",
         f"{entry}.transport.respondingtimeouts.readtimeout=30s",
         # Only this pod itself can connect to it; each request is logged and counted where it came.
         f"{inner}.address=127.0.0.1:{INNER_PORT}",
         # It outlives the other: whoever is still let in is still asked about.
-        f"{inner}.transport.lifecycle.requestacceptgracetimeout=10s",
+        f"{inner}.transport.lifecycle.requestacceptgracetimeout=15s",
         f"{inner}.observability.accesslogs=false",
         f"{inner}.observability.metrics=false",
         f"--entrypoints.metrics.address=:{METRICS_PORT}",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +83,25 @@ class Gateway:
 
     def ask(self, token: str = "good") -> tuple[int, bytes]:
         """Ask for a prediction; returns status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        connection = self.connect()
         try:
-            headers = {"Authorization": f"Bearer {token}"}
-            connection.request("POST", "/digits/v1/predict", b"{}", headers)
-            answer = connection.getresponse()
+            answer = predict(connection, token)
             return answer.status, answer.read()
         finally:
             connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection, which is kept open until the gateway wants it closed."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+
+
+def predict(
+    connection: http.client.HTTPConnection, token: str = "good"
+) -> http.client.HTTPResponse:
+    """Send a request for a prediction; its answer, not read yet."""
+    headers = {"Authorization": f"Bearer {token}"}
+    connection.request("POST", "/digits/v1/predict", b"{}", headers)
+    return connection.getresponse()
 
 
 def listening(port: int) -> None:
@@ -163,7 +175,7 @@ def configuration(doorkeepers: list[int], pods: list[int], again: bool) -> dict[
 
 
 INNER = free_port()
-KEPT = re.compile(r"\.(observability|lifecycle)\.")
+KEPT = re.compile(r"\.(observability\.|lifecycle\.|keepalivemaxtime)")
 """The platform's own flags that hold here, too."""
 
 
@@ -272,3 +284,23 @@ def test_a_gateway_that_is_told_to_end_answers_as_long_as_it_takes_requests(
 
     assert len(answers) >= 20
     assert set(answers) == {200}
+
+
+def test_a_gateway_that_is_told_to_end_sends_those_away_who_keep_their_connections(
+    gateway: Gateway,
+) -> None:
+    def stay(connection: http.client.HTTPConnection) -> bool:
+        """Ask until told to go elsewhere; whether that came with a good answer."""
+        while True:
+            answer = predict(connection)
+            answer.read()
+            if answer.status != 200 or answer.will_close:
+                return answer.status == 200
+            time.sleep(0.05)
+
+    with ThreadPoolExecutor() as callers:
+        stays = [callers.submit(stay, gateway.connect()) for _ in range(4)]
+        gateway.process.terminate()
+
+        assert [one.result(timeout=60) for one in stays] == [True] * 4
+        assert gateway.process.poll() is None, "it closed them by ending"
