@@ -43,7 +43,7 @@ class Routes(pulumi.ComponentResource):
     ) -> None:
         super().__init__("modelyard:platform:Routes", name, None, opts)
 
-        options = pulumi.ResourceOptions(parent=self, depends_on=list(args.definitions))
+        needs = [*args.definitions]
 
         def make(kind: str, called: str, spec: dict[str, Any]) -> CustomResource:
             return CustomResource(
@@ -52,13 +52,10 @@ class Routes(pulumi.ComponentResource):
                 kind=kind,
                 metadata=pods.meta(args.contract, spaces.TRAEFIK, args.namespace, called),
                 spec=spec,
-                opts=options,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*needs]),
             )
 
-        transport = make("ServersTransport", _TRANSPORT, _transport())
-        options = pulumi.ResourceOptions.merge(
-            options, pulumi.ResourceOptions(depends_on=[transport])
-        )
+        needs.append(make("ServersTransport", _TRANSPORT, _transport()))
         doorkeeper = _balanced(args.doorkeeper)
         contract = args.contract
         own = "gateway" not in contract.existing

@@ -19,7 +19,6 @@ from infra import contract, environment, places
 from infra.hosts import rolling
 from infra.platform import spaces
 from infra.platform.gateway_names import DOORKEEPER_PORT
-from infra.platform.pods import NAME as NAMED
 from tests.faults.load import Load
 from tests.hosts import machines, outcomes
 from tests.system.conftest import example
@@ -36,7 +35,6 @@ WORKERS = ("cpu-1", "cpu-2")
 NODES = ("control-1", *WORKERS)
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
-GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
 RUNTIME = "/etc/containerd/config.toml"
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 # The newer kubelet does not start there; the older one does.
@@ -124,12 +122,7 @@ def _known(kubernetes: Kubernetes) -> bool:
 
     A backup holds older addresses; a kubelet that went on has to notice, also the second time.
     """
-    pods = kubernetes.items(GATEWAYS, labelSelector=f"{NAMED}={spaces.DOORKEEPER}")
-    assert pods, "there is no doorkeeper"
-    return all(
-        kubernetes.answers(f"{GATEWAYS}/{pod['metadata']['name']}:{DOORKEEPER_PORT}/proxy/healthz")
-        for pod in pods
-    )
+    return kubernetes.each_answers(spaces.DOORKEEPER, DOORKEEPER_PORT, "/healthz")
 
 
 def _back(kubernetes: Kubernetes, backup: Path) -> None:

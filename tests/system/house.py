@@ -22,8 +22,11 @@ from ci.pipeline import lock
 from infra import contract, kubeconfig, places
 from infra.contract import Contract
 from infra.environment import Environment
+from infra.platform import pods as pod_labels
+from infra.platform import spaces
 
 NAME = "test"
+_GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
 Answer = TypeVar("Answer")
 
 CONFINED = {
@@ -109,6 +112,19 @@ class Kubernetes:
     def answers(self, path: str) -> bool:
         """Whether what is behind the API server's proxy is there and well."""
         return self._http.get(path).is_success
+
+    def each_answers(self, component: str, port: int, path: str, *, scheme: str = "") -> bool:
+        """Whether each of the gateway's pods of ``component``, asked for itself, is well.
+
+        At the address that the API server has of it, ``scheme`` as its proxy takes it ("https:").
+        Raises AssertionError when there is no such pod.
+        """
+        pods = self.items(_GATEWAYS, labelSelector=f"{pod_labels.NAME}={component}")
+        assert pods, f"there is no pod of {component}"
+        return all(
+            self.answers(f"{_GATEWAYS}/{scheme}{pod['metadata']['name']}:{port}/proxy{path}")
+            for pod in pods
+        )
 
     def create(self, path: str, document: dict[str, Any]) -> Any:
         """Create an object."""

@@ -10,7 +10,6 @@ from openapi_spec_validator import validate
 
 from infra.platform import spaces
 from infra.platform.gateway import PORT
-from infra.platform.pods import NAME
 from tests.system.house import House, Kubernetes, until
 
 pytestmark = pytest.mark.system
@@ -19,7 +18,6 @@ PREDICT = "/digits/v1/predict"
 PODS = "/api/v1/namespaces/models/pods"
 ROLLOUT = "/apis/argoproj.io/v1alpha1/namespaces/models/rollouts/digits"
 SELECTOR = "modelyard.dev/model=digits"
-GATEWAYS = f"/api/v1/namespaces/{spaces.GATEWAY}/pods"
 
 
 def serving_digests(kubernetes: Kubernetes) -> set[str]:
@@ -128,16 +126,11 @@ def test_predictions_are_counted_by_prometheus(
 
 
 def heard(kubernetes: Kubernetes) -> bool:
-    """Whether each pod of the gateway, asked for itself, finds a pod of digits.
+    """Whether each pod of the gateway finds a pod of digits.
 
     They hear of pods one by one, within some two seconds, and a new connection may meet any.
     """
-    pods = kubernetes.items(GATEWAYS, labelSelector=f"{NAME}={spaces.TRAEFIK}")
-    assert pods, "the gateway has no pod"
-    return all(
-        kubernetes.answers(f"{GATEWAYS}/https:{pod['metadata']['name']}:{PORT}/proxy/digits/readyz")
-        for pod in pods
-    )
+    return kubernetes.each_answers(spaces.TRAEFIK, PORT, "/digits/readyz", scheme="https:")
 
 
 @pytest.fixture
