@@ -12,7 +12,7 @@ import yaml
 
 from infra import environment
 from infra.backup import make, manifest, shelf
-from tests.ansible import command
+from tests.ansible import command, example
 from tests.ansible.command import ANSIBLE
 from tests.ansible.test_inventory import FACTS
 from tests.ansible.test_roles import _plugin
@@ -113,6 +113,21 @@ def test_a_restore_that_cannot_go_well_is_refused_before_anything_is_touched(
     assert [part for part in expected if part not in said] == [], said
     assert "remedy:" in said
     assert "changed=1" not in said
+
+
+def test_a_machine_that_could_not_carry_it_is_refused_before_anything_is_taken_away(
+    here: Path, backup: Path
+) -> None:
+    inventory = yaml.safe_load((here / "hosts.yml").read_text())
+    inventory["all"]["children"]["workers"]["hosts"]["cpu-1"] |= example.GONE
+    (here / "hosts.yml").write_text(yaml.safe_dump(inventory))
+
+    code, said = _rehearsed(here, "restore", restore_from=str(backup), restore_environment="onprem")
+
+    assert code == 4, said
+    assert "cpu-1: ansible_host is '127.0.0.1'" in said
+    assert "look at its network and SSH key" in said
+    assert "TASK [Put back what this machine keeps]" not in said
 
 
 def test_a_backup_into_another_hands_folder_is_refused_as_an_unknown_variable(here: Path) -> None:

@@ -24,6 +24,10 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
         ("scale", ("scale_remove=cpu-9",), "none of the group kubernetes"),
         ("scale", ("scale_remove=control-1",), "that stay (none) most have to be ready"),
         ("drivers", (), "drivers are those of the hosts in this group"),
+        ("upgrade", ("upgrade_share=0",), "a number from 1"),
+        ("upgrade", ("upgrade_share=-1",), "a number from 1"),
+        ("upgrade", ("upgrade_share=101%",), "a share from 1% to 100%"),
+        ("upgrade", ("upgrade_share=half",), "upgrade_share is 'half'"),
         ("hosts", (), "have this machine's disks and clock"),
         ("reset", (), "Add -e reset_environment=onprem"),
         ("reset", ("reset_environment=test",), "whose cluster would be destroyed"),
@@ -31,6 +35,7 @@ def _refused(tmp_path: Path, playbook: str, *arguments: str) -> tuple[int, str]:
     ],
     ids=[
         *("nothing", "both", "unknown", "the only control plane", "no GPUs"),
+        *("none at a time", "less than none", "more than all", "no number"),
         *("no machines", "not named", "another", "protected"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ minutes, and fits beside no other environment where root may have 128 inotify in
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,10 @@ KEY = places.data(NAME) / "backup.key"
 YARD = Path(sys.executable).parent / "yard"
 MINUTES = 15
 """Longest that a restore may take."""
+LOST_S = 300
+"""Most that may be lost: the time between two backups, and that of one."""
+SCHEDULE = re.compile(r"^\*/(\d+) .*/yard backup ", re.MULTILINE)
+"""A line of cron in docs/backup.md."""
 
 
 @dataclass
@@ -158,12 +163,15 @@ def test_a_second_backup_has_the_change_and_stores_no_image_again(
     )
     began = time.monotonic()
     _yard("backup")
-    _measure(request, f"second backup: {time.monotonic() - began:.0f} s")
+    took = time.monotonic() - began
+    _measure(request, f"second backup: {took:.0f} s")
 
     first, second = (SHELF / name for name in _stamps()[-2:])
     assert manifest.read(second).revision > manifest.read(first).revision
     for path in (first / manifest.BLOBS).iterdir():
         assert path.samefile(second / manifest.BLOBS / path.name)
+    (minutes,) = SCHEDULE.findall((places.REPOSITORY / "docs" / "backup.md").read_text())
+    assert int(minutes) * 60 + took < LOST_S
 
 
 def test_a_killed_backup_leaves_the_last_good_one(env: Environment) -> None:
@@ -245,6 +253,7 @@ def test_a_control_plane_that_is_destroyed_comes_back_with_every_object(
 
     _measure(request, f"control plane: restored in {took:.0f} s, lost the last {lost:.0f} s")
     assert took < MINUTES * 60
+    assert lost < LOST_S
     after = objects.lasting(NAME)
     assert {name: uid for name, uid in drill.before.items() if after.get(name) != uid} == {}
     assert "v1 ConfigMap default/changed" in after

@@ -9,7 +9,9 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from infra.hosts import rolling
 from infra.platform import spaces
 from infra.platform.gateway_names import DOORKEEPER_PORT
 from tests.faults.load import Load
-from tests.hosts import machines, outcomes
+from tests.hosts import machines, objects, outcomes
 from tests.system.conftest import example
 from tests.system.house import House, Kubernetes, run, told, until
 
@@ -35,6 +37,8 @@ WORKERS = ("cpu-1", "cpu-2")
 NODES = ("control-1", *WORKERS)
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
+MINUTES = 15
+"""Longest that a restore may take."""
 RUNTIME = "/etc/containerd/config.toml"
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 # The newer kubelet does not start there; the older one does.
@@ -67,11 +71,26 @@ def kubernetes(house: House) -> Iterator[Kubernetes]:
     opened.close()
 
 
+@dataclass(frozen=True)
+class Backup:
+    """A backup, and what there was when it was made."""
+
+    folder: Path
+    objects: dict[str, str]
+
+    def lost(self) -> set[str]:
+        """What of it is not there now, or another; pods go where a node has room for them."""
+        moving = ("Pod", "EndpointSlice")
+        now = objects.lasting(NAME)
+        lost = {name for name, uid in self.objects.items() if now.get(name) != uid}
+        return {name for name in lost if name.split()[1] not in moving}
+
+
 @pytest.fixture(scope="module")
-def backup(house: House) -> Path:
+def backup(house: House) -> Backup:
     """A backup, made when it is first asked for."""
     house.done("backup", NAME)
-    return max((places.data(NAME) / "backups").iterdir())
+    return Backup(max((places.data(NAME) / "backups").iterdir()), objects.lasting(NAME))
 
 
 @pytest.fixture
@@ -125,11 +144,17 @@ def _known(kubernetes: Kubernetes) -> bool:
     return kubernetes.each_answers(spaces.DOORKEEPER, DOORKEEPER_PORT, "/healthz")
 
 
-def _back(kubernetes: Kubernetes, backup: Path) -> None:
-    """Restore the backup of the older version; all nodes run it, and the model answers."""
+def _back(kubernetes: Kubernetes, backup: Backup) -> None:
+    """Restore the backup of the older version: all nodes run it, nothing is lost, and the model
+    answers."""
     _name(OLD)
-    back = run(YARD, "restore", NAME, "--from", backup)
+    began = time.monotonic()
+    back = run(YARD, "restore", NAME, "--from", backup.folder)
+    took = time.monotonic() - began
     assert back.returncode == 0, told(back)
+    print(f"restored in {took:.0f} s")
+    assert took < MINUTES * 60
+    assert backup.lost() == set()
     until("all run the older version", lambda: set(_nodes(kubernetes).values()) == {BEFORE})
     until("pods are where they are said to be", lambda: _known(kubernetes))
     up = run(YARD, "up", NAME)
@@ -138,11 +163,11 @@ def _back(kubernetes: Kubernetes, backup: Path) -> None:
 
 
 def test_the_older_version_comes_up_predicts_and_is_backed_up(
-    house: House, kubernetes: Kubernetes, backup: Path
+    house: House, kubernetes: Kubernetes, backup: Backup
 ) -> None:
     assert _nodes(kubernetes) == dict.fromkeys(NODES, BEFORE)
     assert run(YARD, "predict", "digits", "--in", NAME).returncode == 0
-    assert (backup / "manifest.json").is_file()
+    assert (backup.folder / "manifest.json").is_file()
 
 
 def test_up_refuses_to_change_the_version_of_a_cluster_that_runs(
@@ -237,7 +262,7 @@ def test_afterwards_nothing_is_left_to_do(house: House, kubernetes: Kubernetes) 
 
 
 def test_the_older_version_is_refused_now_and_a_backup_leads_back_to_it(
-    house: House, kubernetes: Kubernetes, backup: Path
+    house: House, kubernetes: Kubernetes, backup: Backup
 ) -> None:
     _name(OLD)
     refused = run(YARD, "upgrade", NAME)
@@ -248,7 +273,7 @@ def test_the_older_version_is_refused_now_and_a_backup_leads_back_to_it(
 
 
 def test_a_backup_also_leads_back_from_an_upgrade_that_failed(
-    house: House, kubernetes: Kubernetes, worker: Host, backup: Path
+    house: House, kubernetes: Kubernetes, worker: Host, backup: Backup
 ) -> None:
     _name(NEW)
     _break(worker)

@@ -30,7 +30,6 @@ options: {}
 DESCRIPTOR = "MODELYARD_PROGRESS_FD"
 TELLING = ("judge", "backup_check")
 """Actions that may hand over a document, as the last that their playbooks do."""
-PREFLIGHT = "machine_check"
 
 
 class CallbackModule(CallbackBase):
@@ -79,14 +78,7 @@ class CallbackModule(CallbackBase):
             self._say_failed(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """A host does not answer: refused where that is what is asked, before anything began."""
-        if result._task.action == PREFLIGHT:
-            result._result["refusal"] = {
-                "where": f"{result._host.get_name()}: ansible_host",
-                "value": str(result._host.vars.get("ansible_host", result._host.get_name())),
-                "rule": f"it has to answer, and says: {result._result.get('msg', 'nothing')}",
-                "remedy": "Switch it on, look at its network and SSH key, or use --limit.",
-            }
+        """A host does not answer."""
         self._say_failed(result)
 
     def _say_document(self, result: Any) -> None:

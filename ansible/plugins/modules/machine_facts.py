@@ -1,8 +1,13 @@
-"""What a machine is, before anything is installed on it; changes nothing."""
+"""What a machine is, before anything is installed on it; changes nothing.
+
+Also on a system that is refused for its age: nothing here is newer than Python 3.8.
+"""
+
+from __future__ import annotations
 
 import os
-import platform
 import pwd
+import shlex
 import subprocess
 import time
 from typing import Any
@@ -16,7 +21,7 @@ description:
   - Asks as the user whom Ansible enters as, so that a missing right is an answer and not a failure.
 options:
   disks:
-    description: Paths; the free space of their file systems is told, also where they would be made.
+    description: Paths; what their file systems have free is told, also where they would be made.
     type: list
     elements: path
   folders:
@@ -35,13 +40,16 @@ PATIENCE_S = 10
 def main() -> None:
     """Observe."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
-    release = platform.freedesktop_os_release()
+    release = _release()
+    room = {path: _room(path) for path in module.params["disks"]}
     machine = {
-        "system": release.get("PRETTY_NAME", release["ID"]),
-        "family": release["ID"],
+        "system": release.get("PRETTY_NAME", "nothing that it calls itself"),
+        "family": release.get("ID", ""),
+        "release": release.get("VERSION_ID", ""),
         "user": pwd.getpwuid(os.geteuid()).pw_name,
         "becomes_root": os.geteuid() == 0 or _may_become_root(),
-        "free_gib": {path: _free(path) for path in module.params["disks"]},
+        "free_gib": {path: free for path, (free, _) in room.items()},
+        "inodes_free_percent": {path: inodes for path, (_, inodes) in room.items()},
         "absent": [path for path in module.params["folders"] if not os.path.isdir(path)],  # noqa: PTH112
         "time": time.time(),
     }
@@ -57,11 +65,22 @@ def _may_become_root() -> bool:
     return done.returncode == 0
 
 
-def _free(path: str) -> float:
+def _release() -> dict[str, str]:
+    try:
+        with open("/etc/os-release", encoding="utf-8") as file:  # noqa: PTH123
+            words = shlex.split(file.read(), comments=True)
+    except FileNotFoundError:
+        return {}
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def _room(path: str) -> tuple[float, int]:
     while not os.path.exists(path):  # noqa: PTH110 - of a host's Python, whichever it is
         path = os.path.dirname(path)  # noqa: PTH120
     found = os.statvfs(path)
-    return round(found.f_bavail * found.f_frsize / GIB, 1)
+    # Some file systems make inodes as they need them, and count none.
+    inodes = round(100 * found.f_favail / found.f_files) if found.f_files else 100
+    return round(found.f_bavail * found.f_frsize / GIB, 1), inodes
 
 
 if __name__ == "__main__":
