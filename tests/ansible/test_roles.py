@@ -214,3 +214,41 @@ def test_the_names_in_a_kubelets_request_are_all_read() -> None:
 
 def test_a_request_without_names_has_none() -> None:
     assert _plugin("modules/kubelet_certificate.py").names("Certificate Request:\n") == set()
+
+
+RUNS = """ActiveState=active
+InactiveExitTimestamp=Sun 2026-11-22 10:00:00.500000 UTC
+StateChangeTimestamp=Sun 2026-11-22 12:00:00.000000 UTC
+ReloadResult={}
+"""
+STARTED = 1795341600.5
+RELOADED = 1795348800.0
+
+
+@pytest.mark.parametrize(
+    ("shown", "reloads", "moment"),
+    [
+        (RUNS.format("success"), False, STARTED),
+        (RUNS.format("success"), True, RELOADED),
+        (RUNS.format("exit-code"), True, STARTED),
+        ("ActiveState=inactive\nInactiveExitTimestamp=\n", False, None),
+    ],
+    ids=["started", "reloaded", "a reload that failed", "stopped"],
+)
+def test_a_unit_has_read_its_files_when_it_began_or_was_reloaded(
+    shown: str, reloads: bool, moment: float | None
+) -> None:
+    assert _plugin("modules/unit_age.py").since(shown, reloads) == moment
+
+
+def test_a_file_is_unread_when_it_was_put_there_later_whatever_its_age(tmp_path: Path) -> None:
+    module = _plugin("modules/unit_age.py")
+    unpacked, link = tmp_path / "unpacked", tmp_path / "link"
+    unpacked.write_text("as of long ago")
+    os.utime(unpacked, (0, 0))
+    written = unpacked.stat().st_ctime
+    link.symlink_to("/usr")
+
+    files = [str(unpacked), str(link), str(tmp_path / "absent")]
+    assert module.newer(files, written - 60) == files[:2]
+    assert module.newer(files, written + 60) == []

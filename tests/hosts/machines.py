@@ -1,6 +1,7 @@
 """Clusters and bare machines of tests, what is played on them, and pods that hold a node busy."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -83,6 +84,16 @@ def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:
         assert code == 0, words
         said.append(words)
     return said
+
+
+def named(said: str) -> set[str]:
+    """``HOST: ROLE : TASK`` of what a run says it changed, or a rehearsal that a run would."""
+    found = set()
+    for part in re.split(r"^(?:TASK|RUNNING HANDLER) \[", said, flags=re.MULTILINE)[1:]:
+        task = part.split("] *")[0]
+        hosts = re.findall(r"^changed: \[([^] ]+)", part, re.MULTILINE)
+        found |= {f"{host}: {task}" for host in hosts}
+    return found
 
 
 def unchanged(said: str) -> dict[str, bool]:

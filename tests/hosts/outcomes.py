@@ -34,6 +34,23 @@ def configured(host: Host, path: str) -> str:
     return str(file.content_string)
 
 
+def began(host: Host, *units: str) -> dict[str, str]:
+    """Of units that run, a word that another start changes, and a reload does not."""
+    ask = "systemctl show --property InvocationID --value"
+    return {unit: said(host, f"{ask} {unit}").strip() for unit in units}
+
+
+def changed_last(host: Host, unit: str) -> str:
+    """When a unit was started, or last reloaded."""
+    return said(host, f"systemctl show --property StateChangeTimestampMonotonic --value {unit}")
+
+
+def write_anew(host: Host, path: str) -> None:
+    """A file as a run leaves it that is killed before anything reads what it wrote."""
+    said(host, f"cp --preserve {path} {path}.new")
+    said(host, f"mv {path}.new {path}")
+
+
 def kind(env: Environment, node: str) -> str:
     """Kind of a node's pool."""
     pools = {pool.name: pool.kind for pool in env.pools}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.hosts import onprem, without_cluster
+from tests.hosts import onprem, outcomes, without_cluster
 from tests.hosts.machines import fails, thrice, unchanged
-from tests.hosts.without_cluster import ADDRESSES, CHECKS, ROLES
+from tests.hosts.without_cluster import ADDRESSES, BALANCER, CHECKS, READ, ROLES
 
 pytestmark = pytest.mark.scenarios
 
@@ -77,6 +77,50 @@ def test_a_rehearsal_names_changes_and_a_second_run_makes_none(
     machines: Machines, name: str
 ) -> None:
     assert [said[name] for said in machines.unchanged] == [False, False, True]
+
+
+@pytest.fixture(scope="module")
+def interrupted(machines: Machines) -> dict[str, dict[str, str]]:
+    """When units began, before a run that finds files which nobody has read yet.
+
+    On the alternative all files are new, on the default only what its balancer balances.
+    """
+    for path in {path for paths in READ.values() for path in paths}:
+        outcomes.write_anew(onprem.host("alternative"), path)
+    without_cluster.balance_elsewhere(onprem.host("default"))
+    before = {name: outcomes.began(onprem.host(name), *READ) for name in ADDRESSES}
+    code, said = machines.play()
+    assert code == 0, said
+    assert unchanged(said) == dict.fromkeys(ADDRESSES, True)
+    return before
+
+
+@pytest.mark.parametrize("unit", READ)
+def test_a_unit_that_runs_since_before_its_files_were_written_is_restarted(
+    interrupted: dict[str, dict[str, str]], unit: str
+) -> None:
+    (now,) = outcomes.began(onprem.host("alternative"), unit).values()
+
+    assert now != interrupted["alternative"][unit]
+
+
+def test_a_unit_that_has_read_its_files_is_left_alone(
+    machines: Machines, interrupted: dict[str, dict[str, str]]
+) -> None:
+    host = onprem.host("default")
+    assert outcomes.began(host, *READ) == interrupted["default"]
+    reloaded = outcomes.changed_last(host, BALANCER)
+
+    code, said = machines.play()
+
+    assert code == 0, said
+    assert outcomes.began(host, *READ) == interrupted["default"]
+    assert outcomes.changed_last(host, BALANCER) == reloaded
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_balancer_that_read_another_file_is_reloaded() -> None:
+    without_cluster.api_balancer(onprem.host("default"), "default")
 
 
 def test_a_second_run_over_the_containers_changes_none(machines: Machines) -> None:

@@ -28,6 +28,13 @@ MIRRORS = {"default": (5000, 5001), "alternative": (5500, 5501)}
 MIRRORED = {"default": "/var/lib/modelyard-mirror", "alternative": "/srv/images"}
 REGISTRY = {"default": "registry.modelyard.internal", "alternative": "registry.example.internal"}
 TRUSTED = {"default": outcomes.CERTS, "alternative": "/etc/containerd/trusted"}
+BALANCER = "modelyard-api-balancer.service"
+READ = {
+    "containerd.service": ["/etc/containerd/config.toml", "/etc/cni/net.d/10-modelyard.conflist"],
+    "modelyard-routes.service": ["/usr/local/sbin/modelyard-routes"],
+    BALANCER: [f"/etc/systemd/system/{BALANCER}"],
+}
+"""Units, and files that they read when they start."""
 NOBODY = "172.29.73.99"
 """An address of the network that no machine has."""
 PUBLISHED = 45731
@@ -144,6 +151,16 @@ def answer(host: Host) -> None:
     assert told.rc == 0, told.stderr
 
 
+def balance_elsewhere(host: Host) -> None:
+    """Have a balancer read another file than the one that stands there then."""
+    file = "/etc/modelyard/api-balancer.cfg"
+    outcomes.said(host, f"cp --preserve {file} {file}.right")
+    outcomes.said(host, f"sed --in-place s/:7443/:7444/ {file}")
+    outcomes.said(host, f"systemctl reload {BALANCER}")
+    outcomes.said(host, f"mv {file}.right {file}")
+    assert "127.0.0.1:7444" in _listening(host)
+
+
 def fill(name: str) -> None:
     """Put an image into a machine's mirror, by way of the mirror's own loopback."""
     archive = images.find("pause")
@@ -216,7 +233,7 @@ def etcd_tools(host: Host, name: str) -> None:
 
 def api_balancer(host: Host, name: str) -> None:
     """Whoever asks the machine's own port gets to a server that is ready."""
-    unit = host.service("modelyard-api-balancer.service")
+    unit = host.service(BALANCER)
     assert unit.is_running
     assert unit.is_enabled
     port = BALANCED[name]
