@@ -3,6 +3,8 @@
 import importlib.machinery
 import importlib.util
 import json
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -95,6 +97,22 @@ def test_a_gpu_without_ecc_has_no_errors(health: ModuleType) -> None:
 
 def test_a_team_may_allow_some_errors(health: ModuleType) -> None:
     assert health.of_memory(f"{GPU}.0, 2, No\n", "", 2) == ({}, {})
+
+
+@pytest.mark.parametrize("smi", ["/nonexistent/nvidia-smi", "/etc/passwd", "/bin/false"])
+def test_gpus_that_cannot_be_asked_are_a_fault_of_the_driver_that_is_loaded(
+    health: ModuleType, tmp_path: Path, smi: str
+) -> None:
+    health.FAULTS = FILES / "gpu-faults.json"  # type: ignore[attr-defined]
+    journal = [sys.executable, "-c", f"print({FALLEN!r})"]
+    settings = {"journal": journal, "driver": str(tmp_path), "nvidia_smi": smi, "uncorrected": 0}
+
+    faults, warnings = health.look(settings)
+
+    assert faults["driver"][0].startswith("nvidia-smi gave no answer: ")
+    assert smi in faults["driver"][0]
+    assert list(faults) == [GPU, "driver"]
+    assert warnings == {}
 
 
 def _node(off: bool = False, **notes: str) -> dict[str, Any]:

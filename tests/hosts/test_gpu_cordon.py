@@ -140,6 +140,15 @@ def test_memory_errors_cordon_the_node_and_it_comes_back_only_where_asked(
     assert _node(server) == (False, {})
 
 
+def test_gpus_that_cannot_be_asked_cordon_the_node(check: Check, server: ApiServer) -> None:
+    check.act(nvidia_smi=str(check.folder / "nowhere"))
+
+    off, notes = _node(server)
+    assert off
+    assert notes["modelyard.dev/gpu-faults"].startswith("driver nvidia-smi gave no answer: ")
+    assert "modelyard_gpu_faults 1\n" in (check.folder / "modelyard_gpu.prom").read_text()
+
+
 def test_a_kubelets_credential_changes_no_other_node(check: Check, server: ApiServer) -> None:
     check.log(FALLEN)
 
