@@ -55,6 +55,25 @@ def test_mig_is_switched_on_and_off_by_gpu(mig: ModuleType) -> None:
     assert mig.plan({0: True}, mig.parts(LISTED), "", 0)[-1] == ["-i", "0", "-mig", "0"]
 
 
+def test_a_plan_of_other_settings_reads_no_file_and_divides_nothing(
+    mig: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smi = tmp_path / "simulated-nvidia-smi"
+    whole = f"#!/bin/sh\n# Simulated.\necho $* >> {tmp_path}/asked\n"
+    smi.write_text(f"{whole}[ $1 = -L ] && echo 'GPU 0: one (UUID: x)' || echo 0, Disabled\n")
+    smi.chmod(0o755)
+    mig.SETTINGS = tmp_path / "absent"  # type: ignore[attr-defined]
+
+    mig.main(["--plan", json.dumps({"profile": "7g.40gb", "parts": 1, "nvidia_smi": str(smi)})])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "nvidia-smi -i 0 -mig 1",
+        "nvidia-smi mig -i 0 -cgi 7g.40gb -C",
+    ]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == [" ".join(mig.MODES), "-L"]
+
+
 def test_only_display_controllers_of_nvidia_are_gpus(tmp_path: Path) -> None:
     module, simulated = _plugin("modules/gpu_facts.py"), Simulated(folder=tmp_path)
     simulated.gpu()

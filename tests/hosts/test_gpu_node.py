@@ -25,12 +25,16 @@ from tests.hosts.gpus import THERE, Simulated
 
 pytestmark = pytest.mark.scenarios
 ROLES = ["package_sources", "nvidia_mig", "nvidia_container_toolkit", "gpu_health"]
+DRIVER = "535.309.01"
+PROFILE, OTHER = "3g.20gb", "7g.40gb"
 NODE = {"metadata": {"name": "gpu-1"}, "spec": {"unschedulable": True}}
 POD = {
     "metadata": {"name": "chat", "namespace": "models"},
     "spec": {"nodeName": "gpu-1"},
     "status": {"phase": "Running"},
 }
+JOINED = "/etc/kubernetes/kubelet.conf"
+"""A host that has it is a node: that of the default scenario."""
 FALLEN = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus."
 
 
@@ -47,13 +51,14 @@ class Machine:
     failed: set[str]
     """Roles whose check failed before anything ran."""
 
-    def play(self, *roles: str, **more: Any) -> tuple[int, str]:
-        """Run some of the roles with other inputs."""
-        return gpus.play(self.folder, self.name, list(roles), self.inputs | more)
+    def play(self, *roles: str, rehearse: bool = False, **more: Any) -> tuple[int, str]:
+        """Run some of the roles with other inputs, or rehearse that."""
+        arguments = ["--check", "--diff"] if rehearse else []
+        return gpus.play(self.folder, self.name, list(roles), self.inputs | more, *arguments)
 
 
 SCENARIOS: dict[str, dict[str, Any]] = {
-    "default": {"nvidia_mig_profile": "3g.20gb", "gpu_health_metrics": STATE},
+    "default": {"nvidia_mig_profile": PROFILE, "gpu_health_metrics": STATE},
     "alternative": {
         "nvidia_mig_profile": "",
         "nvidia_container_toolkit_version": "1.18.1",
@@ -83,7 +88,7 @@ def _made(
 ) -> Iterator[Machine]:
     simulated = Simulated(folder=folder / "machine")
     simulated.gpu()
-    simulated.runs("535.309.01")
+    simulated.runs(DRIVER)
     simulated.write("nvidia-smi", gpu_programs.NVIDIA_SMI)
     simulated.write("kubectl", gpus.kubectl(NODE))
     gpu_programs.toolkit(simulated.folder / "archive")
@@ -106,6 +111,8 @@ def _made(
         outcomes.said(host, f"ln -s {THERE}/kubectl /usr/local/bin/kubectl")
         # The archives that the machine had cannot be reached from here.
         outcomes.said(host, "rm /etc/apt/sources.list")
+        if scenario == "default":
+            outcomes.said(host, f"mkdir -p /etc/kubernetes; touch {JOINED}")
         failed = {role for role, check in CHECKS.items() if machines.fails(check, host, inputs)}
         runs = machines.thrice(partial(gpus.play, folder, name, ROLES, inputs))
         yield Machine(
@@ -140,10 +147,54 @@ def test_a_machine_is_as_its_role_promises(
 def test_a_second_run_over_a_gpu_machine_changes_nothing(
     machines_of: dict[str, Machine], scenario: str
 ) -> None:
-    rehearsed, first, second = machines_of[scenario].said
-    assert "changed=0 " not in rehearsed
+    _, first, second = machines_of[scenario].said
     assert "changed=0 " not in first
     assert "changed=0 " in second
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_rehearsal_on_a_fresh_machine_names_what_a_run_then_changes(
+    machines_of: dict[str, Machine], scenario: str
+) -> None:
+    rehearsed, first, _ = machines_of[scenario].said
+    divided = "nvidia_mig : divide | Divide the GPUs" in gpus.changes(first)
+    assert divided is bool(SCENARIOS[scenario]["nvidia_mig_profile"])
+    assert gpus.changes(rehearsed) == gpus.changes(first)
+
+
+def test_a_rehearsal_of_another_profile_names_what_a_run_then_changes(machine: Machine) -> None:
+    rehearsed = machine.play(*ROLES, rehearse=True, nvidia_mig_profile=OTHER)
+    untouched = outcomes.said(machine.host, f"{SMI} -L")
+    played = machine.play(*ROLES, nvidia_mig_profile=OTHER)
+    divided = outcomes.said(machine.host, f"{SMI} -L")
+    back = machine.play(*ROLES)
+
+    assert [rehearsed[0], played[0], back[0]] == [0, 0, 0], rehearsed[1] + played[1] + back[1]
+    assert untouched.count(f"MIG {PROFILE}") == 2
+    assert divided.count(f"MIG {OTHER}") == 1
+    assert gpus.changes(played[1]) == {
+        "nvidia_mig : configure | Write how GPUs are divided",
+        "nvidia_mig : divide | Divide the GPUs",
+    }
+    assert gpus.changes(rehearsed[1]) == gpus.changes(played[1])
+
+
+def test_a_rehearsal_that_comes_before_any_driver_names_the_division(
+    machines_of: dict[str, Machine],
+) -> None:
+    machine = machines_of["alternative"]
+    machine.simulated.remove("sys/module/nvidia/version")
+    try:
+        rehearsed = machine.play("nvidia_mig", rehearse=True, nvidia_mig_profile=OTHER)
+        played = machine.play("nvidia_mig", nvidia_mig_profile=OTHER)
+    finally:
+        machine.simulated.runs(DRIVER)
+
+    assert rehearsed[0] == 0, rehearsed[1]
+    assert "nvidia_mig : divide | Divide the GPUs" in gpus.changes(rehearsed[1])
+    assert played[0] == 2
+    assert "no driver of NVIDIA runs on the host" in played[1]
+    assert "changed=0 " in played[1]
 
 
 def test_as_many_memory_errors_are_borne_as_were_allowed(machines_of: dict[str, Machine]) -> None:
@@ -162,19 +213,42 @@ def test_gpus_are_divided_again_at_boot(machine: Machine) -> None:
     outcomes.said(machine.host, f"truncate --size 0 {STATE}/parts; echo Disabled > {STATE}/mode")
     outcomes.said(machine.host, "systemctl restart modelyard-mig.service")
 
-    assert outcomes.said(machine.host, f"{SMI} -L").count("MIG 3g.20gb") == 2
+    assert outcomes.said(machine.host, f"{SMI} -L").count(f"MIG {PROFILE}") == 2
 
 
-def test_gpus_are_not_divided_under_pods(machine: Machine) -> None:
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_gpus_are_not_divided_under_pods(machine: Machine, rehearse: bool) -> None:
+    written = "cd /etc; cat modelyard/mig.json systemd/system/modelyard-mig.service"
+    before = outcomes.said(machine.host, written)
     machine.simulated.write("kubectl", gpus.kubectl(NODE, POD))
     try:
-        code, said = machine.play("nvidia_mig", nvidia_mig_profile="7g.40gb")
+        code, said = machine.play("nvidia_mig", rehearse=rehearse, nvidia_mig_profile=OTHER)
     finally:
         machine.simulated.write("kubectl", gpus.kubectl(NODE))
 
     assert code == 2
-    assert "MIG profile 7g.40gb asks for a drained node" in said
-    assert outcomes.said(machine.host, f"{SMI} -L").count("MIG 3g.20gb") == 2
+    assert f"MIG profile {OTHER} asks for a drained node" in said
+    assert "changed=0 " in said
+    assert outcomes.said(machine.host, written) == before
+    outcomes.said(machine.host, "systemctl restart modelyard-mig.service")
+    assert outcomes.said(machine.host, f"{SMI} -L").count(f"MIG {PROFILE}") == 2
+
+
+def test_gpus_of_a_host_that_has_not_joined_are_divided_before_there_is_a_cluster(
+    machines_of: dict[str, Machine],
+) -> None:
+    machine = machines_of["alternative"]
+    machine.simulated.write("kubectl", "#!/bin/sh\n# Simulated.\nexit 1\n")
+    try:
+        code, said = machine.play("nvidia_mig", nvidia_mig_profile=OTHER)
+        divided = outcomes.said(machine.host, f"{SMI} -L")
+        machine.play("nvidia_mig")
+    finally:
+        machine.simulated.write("kubectl", gpus.kubectl(NODE))
+
+    assert code == 0, said
+    assert divided.count(f"MIG {OTHER}") == 1
+    assert "MIG" not in outcomes.said(machine.host, f"{SMI} -L")
 
 
 def test_a_profile_that_the_gpu_does_not_know_is_refused(machine: Machine) -> None:
