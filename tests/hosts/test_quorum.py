@@ -143,13 +143,43 @@ def test_certificates_that_end_soon_are_renewed_and_the_cluster_goes_on(
         return [outcomes.said(reach(node), ask) for node in CONTROLS]
 
     before = numbers()
+    rehearsed = machines.changes(env, "hosts", "--check", control_plane_renew_days=400)
+    assert numbers() == before
     changes = machines.changes(env, "hosts", control_plane_renew_days=400)
 
-    renewed = {change for change in changes if change.endswith("renew | Renew them")}
-    assert renewed == {f"{node}: control_plane : renew | Renew them" for node in CONTROLS}
+    task = "control_plane : renew | Renew them, and end what still uses the old ones"
+    renewed = [f"{node}: {task}" for node in CONTROLS]
+    assert [change for change in changes if "renew" in change] == renewed
+    assert [change for change in rehearsed if "renew" in change] == renewed
     assert not set(before) & set(numbers())
     until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
     assert machines.changes(env, "hosts") == []
+
+
+def test_names_and_audit_of_api_servers_change_while_the_cluster_runs(
+    env: Environment, reach: Callable[[str], Host], worker: Callable[..., str]
+) -> None:
+    names = ["localhost", "127.0.0.1", "api.example.com"]
+    run = partial(
+        machines.changes, env, "hosts", control_plane_names=names, control_plane_audit_days=7
+    )
+    rehearsed = run("--check")
+
+    changes = run()
+
+    assert {change.split(":")[0] for change in changes} == {*CONTROLS}
+    assert changes == rehearsed
+    asked = "openssl x509 -noout -ext subjectAltName -in /etc/kubernetes/pki/apiserver.crt"
+    for node in CONTROLS:
+        assert "DNS:api.example.com" in outcomes.said(reach(node), asked)
+        running = outcomes.said(
+            reach(node), "tr '\\0' ' ' < /proc/$(pgrep -x kube-apiserver)/cmdline"
+        )
+        assert "--audit-log-maxage=7" in running
+    until(lambda: worker("get", "--raw=/readyz") == "ok", "an API server behind the balancer")
+    told = worker("get", "configmap", "kubeadm-config", "--namespace=kube-system", "--output=json")
+    assert "api.example.com" in told
+    assert run() == []
 
 
 def test_one_control_plane_is_killed_and_the_cluster_goes_on(
