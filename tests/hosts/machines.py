@@ -19,6 +19,12 @@ from infra import environment, places
 from infra.environment import Environment
 from tests.system.house import CONFINED, LOCKED
 
+PASSING = ("/proc", "/run", "/tmp", "/var/log", "/root/.ansible")
+FILES = (
+    f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in PASSING)} \\) -prune"
+    " -o -type f -printf '%p %s %T@\\n'"
+)
+
 
 @contextmanager
 def cluster(name: str) -> Iterator[Environment]:
@@ -66,6 +72,13 @@ def changes(env: Environment, job: str, *arguments: str, **given: object) -> lis
 def host(env: Environment, node: str) -> Host:
     """A node container as testinfra sees it."""
     return testinfra.get_host(f"docker://{node_probe.container_name(env, node)}")
+
+
+def files(host: Host) -> set[str]:
+    """Every file of a machine with its size and time, but for what changes by itself."""
+    told = host.run(FILES)
+    assert told.rc == 0, told.stderr
+    return set(told.stdout.splitlines())
 
 
 def destroy(env: Environment, *nodes: str) -> None:

@@ -15,18 +15,12 @@ from ci.report import silent
 from ci.yard.progress import Progress
 from infra import environment, places
 from infra.environment import Environment
-from tests.hosts import machines, outcomes
+from tests.hosts import machines
 from tests.system import house
 
 pytestmark = pytest.mark.scenarios
 NAME = "drill"
 YARD = Path(sys.executable).parent / "yard"
-PASSING = ("/proc", "/run", "/tmp", "/var/log", "/root/.ansible")
-FILES = (
-    f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in PASSING)} \\) -prune"
-    " -o -type f -printf '%p %s %T@\\n' | sort"
-)
-"""Every file of a machine with its size and time, but for what changes by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +39,8 @@ def env() -> Iterator[Environment]:
         house.run(YARD, "down", NAME)
 
 
-def _files(env: Environment) -> dict[str, str]:
-    return {node.name: outcomes.said(machines.host(env, node.name), FILES) for node in env.nodes()}
+def _files(env: Environment) -> dict[str, set[str]]:
+    return {node.name: machines.files(machines.host(env, node.name)) for node in env.nodes()}
 
 
 def _rehearse(env: Environment) -> set[str]:

@@ -3,6 +3,7 @@
 What stands for an API server is simulated; containerd, haproxy, distribution and routes are real.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from tests.hosts import onprem, outcomes, without_cluster
-from tests.hosts.machines import fails, thrice, unchanged
+from tests.hosts.machines import fails, named, thrice, unchanged
 from tests.hosts.without_cluster import ADDRESSES, BALANCER, CHECKS, READ, ROLES
 
 pytestmark = pytest.mark.scenarios
@@ -19,13 +20,14 @@ pytestmark = pytest.mark.scenarios
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
-    """Two machines after a rehearsal and two runs, what those said, and which checks failed before.
+    """Two machines after a rehearsal and two runs.
 
-    ``failed`` holds roles and machines whose check failed when nothing had run there.
+    ``named`` holds what each of the three named, ``failed`` roles and machines whose check failed
+    when nothing had run there.
     """
 
     folder: Path
-    unchanged: list[dict[str, bool]]
+    named: list[set[str]]
     failed: set[tuple[str, str]]
 
     def play(self, *arguments: str) -> tuple[int, str]:
@@ -47,9 +49,9 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
             for name in ADDRESSES
             if fails(CHECKS[role], onprem.host(name), name)
         }
-        found = Machines(folder=folder, unchanged=[], failed=failed)
+        found = Machines(folder=folder, named=[], failed=failed)
         without_cluster.answer(onprem.host("default"))
-        found.unchanged.extend(map(unchanged, thrice(found.play)))
+        found.named.extend(map(named, thrice(found.play)))
         for name in ADDRESSES:
             without_cluster.fill(name)
         yield found
@@ -76,7 +78,14 @@ def test_the_check_of_a_machine_fails_where_none_was_made(machines: Machines) ->
 def test_a_rehearsal_names_changes_and_a_second_run_makes_none(
     machines: Machines, name: str
 ) -> None:
-    assert [said[name] for said in machines.unchanged] == [False, False, True]
+    rehearsed, first, second = (
+        {one for one in run if one.startswith(f"{name}: ")} for run in machines.named
+    )
+
+    assert rehearsed - first == set()
+    assert first - rehearsed == set()
+    assert {one.split(" : ")[0] for one in first} == {f"{name}: {role}" for role in ROLES}
+    assert second == set()
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +130,20 @@ def test_a_unit_that_has_read_its_files_is_left_alone(
 @pytest.mark.usefixtures("interrupted")
 def test_a_balancer_that_read_another_file_is_reloaded() -> None:
     without_cluster.api_balancer(onprem.host("default"), "default")
+
+
+def test_a_rehearsal_of_other_inputs_names_exactly_what_the_run_then_changes(
+    machines: Machines,
+) -> None:
+    other = ("--extra-vars", json.dumps(without_cluster.OTHER_INPUTS))
+
+    rehearsed, changed, again = map(named, thrice(lambda *more: machines.play(*other, *more)))
+
+    assert rehearsed - changed == set()
+    assert changed - rehearsed == set()
+    configured = {f"{name}: {role}" for name in ADDRESSES for role in without_cluster.CONFIGURED}
+    assert {one.split(" : ")[0] for one in changed} == configured
+    assert again == set()
 
 
 def test_a_second_run_over_the_containers_changes_none(machines: Machines) -> None:

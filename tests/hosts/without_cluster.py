@@ -91,6 +91,16 @@ ALTERNATIVE: dict[str, Any] = {
     "registry_trust_folder": TRUSTED["alternative"],
 }
 
+CONFIGURED = {*ROLES} - {"etcd_tools"}
+OTHER_INPUTS = {
+    "containerd_pause_image": "registry.k8s.io/pause:3.9",
+    "pod_network_bridge": "cni9",
+    "api_balancer_interval": 3,
+    "registry_mirror_intake_port": 5801,
+    "registry_trust_name": "registry.other.internal",
+}
+"""A change of each of these roles that have settings."""
+
 
 def inventory() -> dict[str, Any]:
     """Machines that this machine makes itself, with the inputs of their roles."""
