@@ -217,3 +217,17 @@ def test_every_playbook_begins_with_the_check() -> None:
     begins = {path.name: first(path) for path in PLAYBOOKS.glob("*.yml")}
 
     assert set(begins.values()) == {"inventory.yml"}, begins
+
+
+def test_only_a_node_needs_the_folders_of_storage_classes(folder: Path) -> None:
+    done = command.run(
+        *("adhoc", "mirror-1:gpu-1", "--inventory", folder, "--playbook-dir", PLAYBOOKS),
+        *("--module-name", "debug", "--args", "var=kubernetes_volume_folders"),
+        XDG_STATE_HOME=folder.parent.parent / "state",
+        ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = " ".join(done.stdout.split())
+    assert '"kubernetes_volume_folders": [ "/srv/nvme/volumes" ]' in told
+    assert '"kubernetes_volume_folders": []' in told

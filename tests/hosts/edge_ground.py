@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from testinfra.host import Host
 
 from ci.pipeline import oci
@@ -26,6 +27,14 @@ NETWORK = "modelyard-onprem"
 REGISTRY = "registry.modelyard.internal"
 NONE = f"sha256:{64 * 'a'}"
 ENDPOINT = f"https://{ADDRESSES['mirror-1']}:5000"
+EDGE: dict[str, Any] = {
+    "edge_runtime_endpoint": ENDPOINT,
+    "edge_service_name": "digits",
+    "edge_service_version": "1.0.0",
+    "edge_service_memory": "384Mi",
+    "edge_service_digest": NONE,
+}
+"""What the inventory says of each edge host."""
 ALTERNATIVE: dict[str, Any] = {
     "edge_service_address": ADDRESSES["edge-2"],
     "edge_service_port": 8080,
@@ -62,6 +71,17 @@ class Ground:
         }
         return self.play("edge", "--extra-vars", json.dumps(inputs), *arguments)
 
+    @contextmanager
+    def but(self, edge: dict[str, dict[str, Any]]) -> Iterator[None]:
+        """For a while more edge hosts behind the inventory's, or other variables of these."""
+        # Ansible reads the files of an inventory in the order of their names.
+        file = self.folder / "inventories" / "edge" / "more.yml"
+        file.write_text(yaml.safe_dump({"edge": {"hosts": edge}}))
+        try:
+            yield
+        finally:
+            file.unlink()
+
     def put(self, layout: Path, version: str) -> None:
         """Copy an image into the mirror, by way of the mirror's own loopback."""
         pid = said("docker", "inspect", "--format", "{{.State.Pid}}", onprem.container("mirror-1"))
@@ -88,17 +108,10 @@ def inventory() -> dict[str, Any]:
         "node_container_ports": [],
         "node_container_ssh_user": "ops",
     }
-    of_edge = {
-        "edge_runtime_endpoint": ENDPOINT,
-        "edge_service_name": "digits",
-        "edge_service_version": "1.0.0",
-        "edge_service_memory": "384Mi",
-        "edge_service_digest": NONE,
-    }
     more: dict[str, dict[str, Any]] = {
         "mirror-1": {},
-        "edge-1": of_edge,
-        "edge-2": of_edge | ALTERNATIVE,
+        "edge-1": EDGE,
+        "edge-2": EDGE | ALTERNATIVE,
     }
     of_hosts = {
         name: {

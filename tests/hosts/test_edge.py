@@ -22,6 +22,8 @@ from tests.hosts.edge_ground import ADDRESSES, Ground
 from tests.hosts.machines import fails, named
 
 pytestmark = pytest.mark.scenarios
+NOBODY = "172.29.70.99"
+"""An address of the network that no machine has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +264,40 @@ def test_a_new_version_leaves_itself_and_the_one_before_on_the_host(house: House
         assert {line.split()[2] for line in listed.splitlines()} == {first, second}
 
 
+def test_a_first_host_that_is_away_keeps_the_others_as_they_are(house: House) -> None:
+    with house.ground.but({"edge-1": {"ansible_host": onprem.container("edge-3")}}):
+        done = house.ground.edge(house.digests["first"])
+
+    assert done.returncode == 4
+    told = " ".join(done.stdout.split())
+    assert f"edge-1: ansible_host is '{onprem.container('edge-3')}': it has to answer" in told
+    assert "use --limit" in told
+    assert named(done.stdout) == set()
+    assert edge_checks.ready(house.host("edge-2")) == house.digests["second"]
+
+
+def test_hosts_that_are_away_or_refused_do_not_stop_those_beside_them(house: House) -> None:
+    first, mirror = house.digests["first"], house.host("mirror-1")
+    # The mirror's machine stands for an edge host that lets nobody become root.
+    outcomes.said(mirror, "useradd --create-home visitor")
+    own = edge_ground.EDGE | {"ansible_connection": "docker", "node_address": NOBODY}
+    more = {
+        "edge-3": own | {"ansible_host": onprem.container("edge-3")},
+        "edge-4": own | {"ansible_host": onprem.container("mirror-1"), "ansible_user": "visitor"},
+    }
+
+    with house.ground.but(more):
+        done = house.ground.edge(first)
+
+    assert done.returncode != 0
+    told = " ".join(done.stdout.split())
+    assert f"edge-3: ansible_host is '{onprem.container('edge-3')}': it has to answer" in told
+    assert "edge-4: ansible_user is 'visitor': the user whom Ansible enters as has to" in told
+    assert "Give it the right in /etc/sudoers.d" in told
+    assert {one.split(":")[0] for one in named(done.stdout)} == set(URLS)
+    assert [edge_checks.ready(house.host(name)) for name in URLS] == [first, first]
+
+
 def test_a_tag_is_refused_before_anything_is_touched(house: House) -> None:
     before = edge_checks.ready(house.host("edge-1"))
 
@@ -305,7 +341,7 @@ def test_a_service_that_dies_or_hangs_is_started_again(house: House, misfortune:
 
     def anew() -> bool:
         now = host.run("podman inspect --format {{.State.Pid}} modelyard-edge").stdout.strip()
-        return now not in {"", "0", pid} and edge_checks.ready(host) == house.digests["second"]
+        return now not in {"", "0", pid} and edge_checks.ready(host) == house.digests["first"]
 
     edge_checks.until(anew, "no new process")
     assert edge_checks.predict(host, "edge-2")
@@ -335,12 +371,12 @@ def test_a_host_goes_on_without_a_network_also_after_a_restart_of_the_host(house
             lambda: host.run(f"systemctl is-active {UNIT}").stdout.strip() == "active",
             "the service is not back",
         )
-        assert edge_checks.ready(host) == house.digests["second"]
+        assert edge_checks.ready(host) == house.digests["first"]
         assert edge_checks.predict(host, "edge-1")
         # And what the host has already can be asked for: nothing is pulled then.
-        back = house.ground.edge(house.digests["first"], "--limit", "edge-1")
+        back = house.ground.edge(house.digests["second"], "--limit", "edge-1", version="1.0.1")
         assert back.returncode == 0, _told(back)
-        assert edge_checks.ready(host) == house.digests["first"]
+        assert edge_checks.ready(host) == house.digests["second"]
     finally:
         address = ["--ip", ADDRESSES["edge-1"]]
         edge_ground.said("docker", "network", "connect", *address, edge_ground.NETWORK, name)
