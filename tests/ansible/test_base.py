@@ -159,7 +159,10 @@ def test_a_closed_network_asks_its_own_time_servers_only(
 
 
 PREFLIGHT: list[dict[str, Any]] = yaml.safe_load((ROLE / "tasks" / "preflight.yml").read_text())
-SOUND = {"distribution": "Debian", "distribution_version": "12", "env": {}}
+SOUND = {
+    **{"distribution": "Debian", "distribution_version": "12", "env": {}, "packages": {}},
+    "virtualization_role": "host",
+}
 
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -183,7 +186,30 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"base_users": [{"name": "ops", "state": "absent"}]},
         "whom the list removes",
     ),
+    "no-port": (
+        {},
+        {"base_firewall_open": [{"port": "http", "from": "nodes", "why": "a name"}]},
+        "base_firewall_open is 'http'",
+    ),
+    "own-time": (
+        {"packages": {"chrony": []}},
+        {},
+        "the host has chrony, which Debian removes",
+    ),
+    "own-time-kept": (
+        {"packages": {"chrony": []}},
+        {"base_packages": ["nftables"]},
+        "",
+    ),
+    "there": (
+        {},
+        {"__base_there": {"results": [{"rc": 0, "stdout_lines": ["7"], "item": {"name": "eve"}}]}},
+        "processes of whom the list removes run (PID 7)",
+    ),
 }
+
+
+ASKED = {"ansible_user": "ops", "__base_there": {"results": [{"rc": 1, "item": {"name": "ada"}}]}}
 
 
 @pytest.fixture(scope="module")
@@ -191,12 +217,12 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What preflight says, each case on a host of its own, in one line a host."""
     folder = tmp_path_factory.mktemp("refuse")
     tasks = [task for task in PREFLIGHT if "refuse" in task]
-    assert len(tasks) == len(PREFLIGHT) - 1  # all but the one that asks the host
+    assert len(tasks) == len(PREFLIGHT) - 3  # all but those that ask the host
     files = [str(ROLE / part / "main.yml") for part in ("defaults", "vars")]
     play = {"hosts": "all", "gather_facts": False, "any_errors_fatal": False, "tasks": tasks}
     defaults: dict[str, Any] = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
     hosts = {
-        name: defaults | DEFAULT | {"ansible_user": "ops"} | inputs | {"facts": SOUND | facts}
+        name: defaults | DEFAULT | ASKED | inputs | {"facts": SOUND | facts}
         for name, (facts, inputs, _) in CASES.items()
     }
     shared = {"ansible_facts": "{{ facts }}"}

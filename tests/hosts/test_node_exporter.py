@@ -13,7 +13,7 @@ import yaml
 from testinfra.host import Host
 
 from tests.hosts import onprem, outcomes
-from tests.hosts.machines import fails, thrice, unchanged
+from tests.hosts.machines import fails, named, thrice
 
 pytestmark = pytest.mark.scenarios
 UNIT = "prometheus-node-exporter.service"
@@ -31,13 +31,13 @@ INPUTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
-    """Two machines after a rehearsal and two runs, and what those said of each.
+    """Two machines after a rehearsal and two runs, and what those named.
 
     ``failed`` are those whose check failed when nothing had run yet.
     """
 
     folder: Path
-    unchanged: list[dict[str, bool]]
+    named: list[set[str]]
     failed: set[str]
 
     def host(self, name: str) -> Host:
@@ -115,12 +115,12 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("exporter")
     _playbook(folder)
     with onprem.machines(folder, _inventory(), {"binaries": {}}):
-        found = Machines(folder=folder, unchanged=[], failed=set())
+        found = Machines(folder=folder, named=[], failed=set())
         for name in ADDRESSES:
             outcomes.said(found.host(name), "apt-get update")
             if fails(check, found, name):
                 found.failed.add(name)
-        found.unchanged.extend(map(unchanged, thrice(found.play)))
+        found.named.extend(map(named, thrice(found.play)))
         yield found
 
 
@@ -135,11 +135,27 @@ def test_a_machine_tells_of_itself_on_its_own_address_and_writes_nothing(
     check(machines, name)
 
 
-@pytest.mark.parametrize("name", ADDRESSES)
-def test_a_rehearsal_names_changes_and_a_second_run_makes_none(
-    machines: Machines, name: str
+def test_a_rehearsal_names_what_a_run_changes_and_a_second_run_changes_nothing(
+    machines: Machines,
 ) -> None:
-    assert [said[name] for said in machines.unchanged] == [False, False, True]
+    rehearsed, first, second = machines.named
+
+    assert {one.split(":")[0] for one in first} == {*ADDRESSES}
+    assert rehearsed == first
+    assert second == set()
+
+
+def test_settings_that_it_has_not_read_are_read_by_the_next_run(machines: Machines) -> None:
+    hosts = {name: machines.host(name) for name in ADDRESSES}
+    before = {name: outcomes.began(host, UNIT) for name, host in hosts.items()}
+    outcomes.write_anew(hosts["alternative"], f"/etc/systemd/system/{UNIT}.d/modelyard.conf")
+
+    code, said = machines.play()
+
+    assert (code, named(said)) == (0, set()), said
+    after = {name: outcomes.began(host, UNIT) for name, host in hosts.items()}
+    assert after["default"] == before["default"]
+    assert after["alternative"] != before["alternative"]
 
 
 @pytest.mark.parametrize("name", ADDRESSES)

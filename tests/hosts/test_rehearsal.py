@@ -15,11 +15,12 @@ from ci.report import silent
 from ci.yard.progress import Progress
 from infra import environment, places
 from infra.environment import Environment
-from tests.hosts import machines
+from tests.hosts import machines, outcomes
 from tests.system import house
 
 pytestmark = pytest.mark.scenarios
 NAME = "drill"
+UNITS = ("kubelet.service", "containerd.service")
 YARD = Path(sys.executable).parent / "yard"
 
 
@@ -64,9 +65,33 @@ def test_a_rehearsal_on_bare_machines_names_exactly_what_the_run_then_changes(
     assert changed - named == set()
 
 
-def test_a_rehearsal_on_machines_that_are_done_names_nothing(env: Environment) -> None:
+def _began(env: Environment) -> dict[str, dict[str, str]]:
+    return {
+        node.name: outcomes.began(machines.host(env, node.name), *UNITS) for node in env.nodes()
+    }
+
+
+def test_on_machines_that_are_done_nothing_is_named_and_nothing_restarted(
+    env: Environment,
+) -> None:
+    began = _began(env)
     assert playbook.run(env, "hosts", silent, "--check", "--diff").changes == []
     assert playbook.run(env, "hosts", silent).changes == []
+    assert _began(env) == began
+
+
+def test_a_kubelet_that_has_not_read_its_configuration_is_restarted_alone(
+    env: Environment,
+) -> None:
+    began = _began(env)
+    node = env.nodes()[-1].name
+    outcomes.write_anew(machines.host(env, node), "/etc/kubernetes/kubelet.yaml")
+
+    assert playbook.run(env, "hosts", silent, "--tags", "kubernetes").changes == []
+
+    now = _began(env)
+    assert now[node].pop(UNITS[0]) != began[node].pop(UNITS[0])
+    assert now == began
 
 
 def _reset(env: Environment, *arguments: str) -> list[str]:
