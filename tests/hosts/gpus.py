@@ -5,7 +5,6 @@ Everything here is simulated; no host of these tests has a GPU.
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from tests.ansible import command
+from tests.hosts import machines
 
 THERE = "/srv/simulated"
 """Where the machine's folder lies in its container."""
@@ -88,8 +88,7 @@ def play(
 
 def changes(said: str) -> set[str]:
     """Tasks that a run reports as changed, or a rehearsal as what a run would change."""
-    tasks = re.split(r"TASK \[", said)[1:]
-    return {task.split("]")[0] for task in tasks if "changed: [gpu-1]" in task}
+    return {change.removeprefix("gpu-1: ") for change in machines.named(said)}
 
 
 def kubectl(node: dict[str, Any], *pods: dict[str, Any]) -> str:

@@ -19,6 +19,8 @@ from infra import environment, places
 from infra.environment import Environment
 from tests.system.house import CONFINED, LOCKED
 
+RESTORE_MINUTES = 15
+"""Longest that a restore may take."""
 PASSING = ("/proc", "/run", "/tmp", "/var/log", "/root/.ansible")
 FILES = (
     f"find / -xdev \\( {' -o '.join(f'-path {path}' for path in PASSING)} \\) -prune"
@@ -107,6 +109,11 @@ def named(said: str) -> set[str]:
         hosts = re.findall(r"^changed: \[([^] ]+)", part, re.MULTILINE)
         found |= {f"{host}: {task}" for host in hosts}
     return found
+
+
+def of(name: str, runs: list[set[str]]) -> Iterator[set[str]]:
+    """What of all that runs named is one host's."""
+    return ({one for one in run if one.startswith(f"{name}: ")} for run in runs)
 
 
 def unchanged(said: str) -> dict[str, bool]:

@@ -40,6 +40,16 @@ def lasting(environment: str) -> dict[str, str]:
     }
 
 
+def lost(before: dict[str, str], after: dict[str, str], *anew: str) -> dict[str, str]:
+    """Of what there was before, what is not there afterwards, or is another; not of kinds that
+    are made ``anew``."""
+    return {
+        name: uid
+        for name, uid in before.items()
+        if after.get(name) != uid and name.split()[1] not in anew
+    }
+
+
 def _name(item: dict[str, Any]) -> str:
     place = item["metadata"].get("namespace", "")
     return f"{item['apiVersion']} {item['kind']} {place}/{item['metadata']['name']}"

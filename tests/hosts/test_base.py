@@ -15,7 +15,7 @@ import yaml
 from testinfra.host import Host
 
 from tests.hosts import onprem, outcomes
-from tests.hosts.machines import fails, named, thrice
+from tests.hosts.machines import fails, named, of, thrice
 
 pytestmark = pytest.mark.scenarios
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJUBsfriAuA+UPEwQ0fLJuUSFMwZZfNIBRcJ7KKL/zGQ {}"
@@ -161,9 +161,7 @@ def test_a_machine_is_as_the_role_promises(name: str) -> None:
 def test_a_rehearsal_names_what_a_run_changes_and_a_second_run_changes_nothing(
     machines: Machines, name: str
 ) -> None:
-    rehearsed, first, second = (
-        {one for one in said if one.startswith(f"{name}: ")} for said in machines.named
-    )
+    rehearsed, first, second = of(name, machines.named)
 
     assert first
     assert rehearsed == first

@@ -133,25 +133,24 @@ def test_a_user_who_may_not_become_root_is_refused(ground: Ground) -> None:
     assert _refused(ground, "ansible_user", ansible_user="visitor")["value"] == "visitor"
 
 
-def test_a_full_disk_is_refused(ground: Ground) -> None:
-    outcomes.said(ground.struck, "mount -t tmpfs -o size=64k tmpfs /var/tmp")
+@pytest.mark.parametrize(
+    ("where", "options", "value"),
+    [
+        ("disk /var/tmp", "size=64k", "0 GiB free"),
+        ("files /var/lib/etcd", "size=3g,nr_inodes=1", "0 % free"),
+    ],
+    ids=["of bytes", "of files"],
+)
+def test_a_full_disk_is_refused(ground: Ground, where: str, options: str, value: str) -> None:
+    path = where.split()[1]
+    outcomes.said(ground.struck, f"mkdir -p {path}")
+    outcomes.said(ground.struck, f"mount -t tmpfs -o {options} tmpfs {path}")
     try:
-        refused = _refused(ground, "disk /var/tmp")
+        refused = _refused(ground, where)
     finally:
-        outcomes.said(ground.struck, "umount /var/tmp")
+        outcomes.said(ground.struck, f"umount {path}")
 
-    assert refused["value"] == "0 GiB free"
-
-
-def test_a_disk_that_has_room_for_no_more_files_is_refused(ground: Ground) -> None:
-    outcomes.said(ground.struck, "mkdir -p /var/lib/etcd")
-    outcomes.said(ground.struck, "mount -t tmpfs -o size=3g,nr_inodes=1 tmpfs /var/lib/etcd")
-    try:
-        refused = _refused(ground, "files /var/lib/etcd")
-    finally:
-        outcomes.said(ground.struck, "umount /var/lib/etcd && rmdir /var/lib/etcd")
-
-    assert refused["value"] == "0 % free"
+    assert refused["value"] == value
 
 
 def test_a_machine_without_the_folder_of_a_storage_class_is_refused(ground: Ground) -> None:

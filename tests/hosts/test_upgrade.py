@@ -37,8 +37,6 @@ WORKERS = ("cpu-1", "cpu-2")
 NODES = ("control-1", *WORKERS)
 # Minor version of the kubelet, whether pods may come, whether an upgrade began.
 BEFORE, AFTER = (f"v{OLD}", True, False), (f"v{NEW}", True, False)
-MINUTES = 15
-"""Longest that a restore may take."""
 RUNTIME = "/etc/containerd/config.toml"
 BROKEN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 # The newer kubelet does not start there; the older one does.
@@ -78,12 +76,9 @@ class Backup:
     folder: Path
     objects: dict[str, str]
 
-    def lost(self) -> set[str]:
+    def lost(self) -> dict[str, str]:
         """What of it is not there now, or another; pods go where a node has room for them."""
-        moving = ("Pod", "EndpointSlice")
-        now = objects.lasting(NAME)
-        lost = {name for name, uid in self.objects.items() if now.get(name) != uid}
-        return {name for name in lost if name.split()[1] not in moving}
+        return objects.lost(self.objects, objects.lasting(NAME), "Pod", "EndpointSlice")
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +148,8 @@ def _back(kubernetes: Kubernetes, backup: Backup) -> None:
     took = time.monotonic() - began
     assert back.returncode == 0, told(back)
     print(f"restored in {took:.0f} s")
-    assert took < MINUTES * 60
-    assert backup.lost() == set()
+    assert took < machines.RESTORE_MINUTES * 60
+    assert backup.lost() == {}
     until("all run the older version", lambda: set(_nodes(kubernetes).values()) == {BEFORE})
     until("pods are where they are said to be", lambda: _known(kubernetes))
     up = run(YARD, "up", NAME)

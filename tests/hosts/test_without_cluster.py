@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.hosts import onprem, outcomes, without_cluster
-from tests.hosts.machines import fails, named, thrice, unchanged
+from tests.hosts.machines import fails, named, of, thrice, unchanged
 from tests.hosts.without_cluster import ADDRESSES, BALANCER, CHECKS, READ, ROLES
 
 pytestmark = pytest.mark.scenarios
@@ -78,9 +78,7 @@ def test_the_check_of_a_machine_fails_where_none_was_made(machines: Machines) ->
 def test_a_rehearsal_names_changes_and_a_second_run_makes_none(
     machines: Machines, name: str
 ) -> None:
-    rehearsed, first, second = (
-        {one for one in run if one.startswith(f"{name}: ")} for run in machines.named
-    )
+    rehearsed, first, second = of(name, machines.named)
 
     assert rehearsed - first == set()
     assert first - rehearsed == set()
