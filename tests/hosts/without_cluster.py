@@ -33,6 +33,8 @@ READ = {
     "containerd.service": ["/etc/containerd/config.toml", "/etc/cni/net.d/10-modelyard.conflist"],
     "modelyard-routes.service": ["/usr/local/sbin/modelyard-routes"],
     BALANCER: [f"/etc/systemd/system/{BALANCER}"],
+    "modelyard-mirror.service": ["/etc/modelyard-mirror/serve.yml"],
+    "modelyard-mirror-intake.service": ["/etc/modelyard-mirror/tls.crt"],
 }
 """Units, and files that they read when they start."""
 NOBODY = "172.29.73.99"
