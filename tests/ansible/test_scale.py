@@ -96,3 +96,9 @@ def test_networks_are_told_apart_by_family_and_hold_their_addresses() -> None:
     assert not module.in_network("192.0.3.7", ["192.0.2.0/24"])
     with pytest.raises(ValueError, match="host bits"):
         module.by_family(["192.0.2.7/24"])
+
+
+def test_what_is_no_port_is_told_from_ports() -> None:
+    none = ["0", "080", "65536", "-1", "90-80", "80-80", "80-", "80-65536", "http", "80,81", ""]
+    told = _plugin("filter/networks.py").no_ports(["1", "65535", "80-90", 22, *none])
+    assert told == none

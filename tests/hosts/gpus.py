@@ -16,6 +16,8 @@ from tests.hosts import machines
 
 THERE = "/srv/simulated"
 """Where the machine's folder lies in its container."""
+JOINED = "/etc/kubernetes/kubelet.conf"
+"""What a host has from the day on which it joined."""
 A100 = "0x20b0"
 OWNERS_KEYS = "MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"
 SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"

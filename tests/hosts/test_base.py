@@ -241,7 +241,7 @@ def test_rules_that_nft_does_not_take_leave_those_that_hold(machines: Machines) 
 
     code, said = machines.play(
         *("--limit", "applied", "--extra-vars"),
-        '{"base_firewall_open": [{"port": "99999", "from": "nodes", "why": "none"}]}',
+        '{"base_firewall_open": [{"port": "8080", "from": "nodes", "why": "a \\"word\\""}]}',
     )
 
     assert code == 2

@@ -5,6 +5,7 @@ Packages are installed for good; no kernel loads the driver here, because no mac
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,31 +179,52 @@ def test_modules_that_secure_boot_would_not_load_are_refused(machine: Machine) -
     assert "changed=0 " in said
 
 
-def test_a_driver_is_not_changed_under_pods_and_nobody_elses_version_is_taken(
-    machine: Machine,
-) -> None:
+@contextmanager
+def cluster(machine: Machine, kubectl: str) -> Iterator[dict[str, str]]:
+    """The machine with a simulated kubectl; inputs that make it a node."""
+    there = "/usr/local/bin/kubectl"
+    machine.simulated.write("kubectl", kubectl)
+    assert machine.host.run(f"ln -sf {THERE}/kubectl {there}").rc == 0
+    try:
+        yield {"nvidia_driver_kubernetes": "1.36.3", "nvidia_driver_control_plane": "gpu-1"}
+    finally:
+        assert machine.host.run(f"rm {there}").rc == 0
+
+
+@pytest.mark.parametrize(("module", "driver"), [("nvidia", "525.85.12"), ("nouveau", "nouveau")])
+def test_a_driver_is_not_changed_under_pods(machine: Machine, module: str, driver: str) -> None:
     pod = {
         "metadata": {"name": "chat", "namespace": "models"},
         "spec": {"nodeName": "gpu-1"},
         "status": {"phase": "Running"},
     }
     node = {"metadata": {"name": "gpu-1"}, "spec": {"unschedulable": True}}
-    there = "/usr/local/bin/kubectl"
-    machine.simulated.write("kubectl", gpus.kubectl(node, pod))
-    assert machine.host.run(f"ln -sf {THERE}/kubectl {there}").rc == 0
-    machine.simulated.runs("525.85.12")
+    outcomes.said(machine.host, f"install -D /dev/null {gpus.JOINED}")
+    machine.simulated.write(f"sys/module/{module}/version", f"{driver}\n")
     try:
-        code, said = machine.play(
-            nvidia_driver_kubernetes="1.36.3", nvidia_driver_control_plane="gpu-1"
-        )
+        with cluster(machine, gpus.kubectl(node, pod)) as inputs:
+            code, said = machine.play(**inputs, nvidia_driver_restart=True)
     finally:
-        machine.simulated.remove("sys/module/nvidia/version")
-        assert machine.host.run(f"rm {there}").rc == 0
+        machine.simulated.remove(f"sys/module/{module}/version")
+        (machine.simulated.folder / f"sys/module/{module}").rmdir()
+        outcomes.said(machine.host, f"rm {gpus.JOINED}")
 
     assert code == 2
-    assert "asks for a drained node" in said
+    assert f"in place of {driver} asks for a drained node" in said
     assert "models/chat" in said
     assert "changed=0 " in said
+
+
+def test_a_host_that_has_not_joined_asks_no_cluster_about_its_pods(machine: Machine) -> None:
+    machine.simulated.runs("525.85.12")
+    try:
+        with cluster(machine, "#!/bin/sh\n# Simulated: there is none yet.\nexit 1\n") as inputs:
+            code, said = machine.play(**inputs)
+    finally:
+        machine.simulated.remove("sys/module/nvidia/version")
+
+    assert code == 0, said
+    assert "is installed and waits for a restart; 525.85.12 drives the GPUs now" in said
 
 
 def test_a_driver_that_no_archive_offers_is_refused(machine: Machine) -> None:

@@ -33,7 +33,6 @@ POD = {
     "spec": {"nodeName": "gpu-1"},
     "status": {"phase": "Running"},
 }
-JOINED = "/etc/kubernetes/kubelet.conf"
 """A host that has it is a node: that of the default scenario."""
 FALLEN = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus."
 
@@ -112,7 +111,7 @@ def _made(
         # The archives that the machine had cannot be reached from here.
         outcomes.said(host, "rm /etc/apt/sources.list")
         if scenario == "default":
-            outcomes.said(host, f"mkdir -p /etc/kubernetes; touch {JOINED}")
+            outcomes.said(host, f"mkdir -p /etc/kubernetes; touch {gpus.JOINED}")
         failed = {role for role, check in CHECKS.items() if machines.fails(check, host, inputs)}
         runs = machines.thrice(partial(gpus.play, folder, name, ROLES, inputs))
         yield Machine(
