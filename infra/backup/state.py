@@ -26,6 +26,7 @@ KEPT = (
 """Files and folders of the state folder; those that are there."""
 
 
+SCRATCH = ".restoring-"
 ATTEMPTS = 5
 """A command that works on the environment replaces files: one may be gone before it is read."""
 
@@ -55,19 +56,23 @@ def unpack(archive: BinaryIO, folder: Path, name: str) -> list[str]:
     Each file or folder is replaced whole. The folder's other content stays.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".restoring-"))
+    scratch = Path(tempfile.mkdtemp(dir=folder, prefix=SCRATCH))
     try:
         with tarfile.open(fileobj=archive) as packed:
             packed.extractall(scratch / "new", filter="data")
-        (scratch / "old").mkdir()
-        for entry in _names(name):
-            if (folder / entry).exists():
-                (folder / entry).rename(scratch / "old" / entry)
-            if (scratch / "new" / entry).exists():
-                (scratch / "new" / entry).rename(folder / entry)
-        return [path.name for path in _there(folder, name)]
-    finally:
+    except BaseException:
         shutil.rmtree(scratch)
+        raise
+    (scratch / "old").mkdir()
+    for entry in _names(name):
+        if (folder / entry).exists():
+            (folder / entry).rename(scratch / "old" / entry)
+        if (scratch / "new" / entry).exists():
+            (scratch / "new" / entry).rename(folder / entry)
+    # Also of those that were killed half way: until now theirs was the only copy of what they moved.
+    for done in folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(done)
+    return [path.name for path in _there(folder, name)]
 
 
 def _names(name: str) -> list[str]:

@@ -1,7 +1,9 @@
 """What a backup is, who can read it, and when it is refused: without any cluster."""
 
 import datetime as dt
+import io
 import shutil
+import tarfile
 from pathlib import Path
 
 import pyrage
@@ -9,6 +11,7 @@ import pytest
 
 from infra import places
 from infra.backup import manifest, restore, seal, shelf
+from infra.backup.state import unpack
 from infra.environment import Environment
 from infra.refusal import Refusal
 from tests.infra.backup.conftest import PASSPHRASE, VERSIONS, Backup
@@ -44,6 +47,30 @@ def test_this_machines_state_comes_back_with_its_passphrase_and_without_what_is_
     assert not (state / "pulumi" / ".pulumi" / "locks").exists()
     assert (state / "owner.json").exists()
     assert not list(state.glob(".restoring-*"))
+
+
+def test_a_restore_that_was_killed_half_way_is_completed_by_the_next(
+    env: Environment, backup: Backup, key: Path
+) -> None:
+    state = places.state("drill")
+    folder = backup()
+    moved = state / ".restoring-killed" / "old"
+    moved.mkdir(parents=True)
+    (state / "credentials").rename(moved / "credentials")
+
+    restore.state_of_this_machine(env, folder, key)
+
+    assert (state / "credentials" / "passphrase").read_text() == PASSPHRASE
+    assert not list(state.glob(".restoring-*"))
+
+
+def test_an_archive_that_is_none_leaves_the_state_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "credentials").mkdir()
+
+    with pytest.raises(tarfile.ReadError):
+        unpack(io.BytesIO(b"no archive"), tmp_path, "drill")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["credentials"]
 
 
 def test_the_state_comes_back_on_a_machine_that_has_none(
