@@ -69,7 +69,7 @@ def unpack(archive: BinaryIO, folder: Path, name: str) -> list[str]:
             (folder / entry).rename(scratch / "old" / entry)
         if (scratch / "new" / entry).exists():
             (scratch / "new" / entry).rename(folder / entry)
-    # Also of those that were killed half way: until now theirs was the only copy of what they moved.
+    # Also those of killed runs: until now theirs was the only copy of what they had moved.
     for done in folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(done)
     return [path.name for path in _there(folder, name)]
