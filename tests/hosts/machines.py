@@ -102,11 +102,14 @@ def thrice(play: Callable[..., tuple[int, str]]) -> list[str]:
 
 
 def named(said: str) -> set[str]:
-    """``HOST: ROLE : TASK`` of what a run says it changed, or a rehearsal that a run would."""
+    """``HOST: ROLE : TASK`` of what a run says it changed, or a rehearsal that a run would.
+
+    Also of what stands in one line.
+    """
     found = set()
-    for part in re.split(r"^(?:TASK|RUNNING HANDLER) \[", said, flags=re.MULTILINE)[1:]:
+    for part in re.split(r"(?<!\S)(?:TASK|RUNNING HANDLER) \[", said)[1:]:
         task = part.split("] *")[0]
-        hosts = re.findall(r"^changed: \[([^] ]+)", part, re.MULTILINE)
+        hosts = re.findall(r"(?<!\S)changed: \[([^] ]+)", part)
         found |= {f"{host}: {task}" for host in hosts}
     return found
 
