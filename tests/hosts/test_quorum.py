@@ -180,6 +180,9 @@ def test_names_and_audit_of_api_servers_change_while_the_cluster_runs(
     told = worker("get", "configmap", "kubeadm-config", "--namespace=kube-system", "--output=json")
     assert "api.example.com" in told
     assert run() == []
+    assert machines.changes(env, "hosts") == changes
+    for node in CONTROLS:
+        assert "DNS:api.example.com" not in outcomes.said(reach(node), asked)
 
 
 def test_one_control_plane_is_killed_and_the_cluster_goes_on(
