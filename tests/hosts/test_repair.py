@@ -53,6 +53,14 @@ ROUNDS: dict[str, dict[str, Disturbance]] = {
             task="service | Start kubelet.service at boot, and now where the node has joined",
             named="kubelet.service",
         ),
+        # The one that is stopped has its certificate, and asks for none.
+        "a kubelet without its certificate": Disturbance(
+            node="gpu-1",
+            role="kubelet_certificate",
+            command="rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet.service",
+            task="approve | Approve what the kubelet asks for",
+            named="gpu-1",
+        ),
         "an image is gone": Disturbance(
             node="gpu-1",
             role="kubernetes",
@@ -110,13 +118,6 @@ ROUNDS: dict[str, dict[str, Disturbance]] = {
             command="systemctl stop containerd.service",
             task="service | Start containerd.service now and at boot",
             named="containerd.service",
-        ),
-        "a kubelet without its certificate": Disturbance(
-            node="cpu-1",
-            role="kubelet_certificate",
-            command="rm /var/lib/kubelet/pki/kubelet-server-*; systemctl restart kubelet.service",
-            task="approve | Approve what the kubelet asks for",
-            named="cpu-1",
         ),
     },
 }

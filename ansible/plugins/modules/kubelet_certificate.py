@@ -30,6 +30,10 @@ options:
     description: Seconds before its end at which a certificate counts as missing.
     type: int
     required: true
+  kept:
+    description: Whether the node has one, with which a kubelet that is stopped will serve again.
+    type: bool
+    default: false
   patience:
     description: Seconds to wait for the kubelet.
     type: int
@@ -47,6 +51,7 @@ def main() -> None:
             "node": {"type": "str", "required": True},
             "address": {"type": "str", "required": True},
             "renew": {"type": "int", "required": True},
+            "kept": {"type": "bool", "default": False},
             "patience": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
@@ -54,7 +59,8 @@ def main() -> None:
     address, renew = module.params["address"], module.params["renew"]
     fault = served(address, renew)
     if not fault or module.check_mode:
-        module.exit_json(changed=bool(fault), fault=fault)
+        keeps = module.params["kept"] and silent(address)
+        module.exit_json(changed=bool(fault) and not keeps, fault=fault)
     deadline = time.monotonic() + module.params["patience"]
     approved: list[str] = []
     while fault and time.monotonic() < deadline:
@@ -71,7 +77,7 @@ def main() -> None:
             f"Approved: {approved or 'nothing, because it asked for nothing'}. "
             "Look at `journalctl -u kubelet` there."
         )
-    module.exit_json(changed=True, approved=approved)
+    module.exit_json(changed=bool(approved), approved=approved)
 
 
 def served(address: str, renew: int) -> str:
@@ -86,6 +92,15 @@ def served(address: str, renew: int) -> str:
     except OSError as error:  # ssl.SSLError is one
         return str(error)
     return "" if ends - time.time() > renew else "it ends soon"
+
+
+def silent(address: str) -> bool:
+    """Whether no kubelet is there to be asked."""
+    try:
+        socket.create_connection((address, PORT), timeout=10).close()
+    except OSError:
+        return True
+    return False
 
 
 def pending(module: AnsibleModule) -> list[dict[str, Any]]:
